@@ -3,8 +3,12 @@
 //! 1. Fetch metadata and origin ([`origin`]): the gateway refuses requests of another site's page.
 //! 2. Double submit: the header `X-CSRF-Token` equals the CSRF cookie, which only a page of this site can
 //!    read.
-//! 3. Signed and bound: the value is `<random>.<HMAC-SHA256 of the jar's sessions and random>`. So a cookie that a
-//!    sibling subdomain planted, or a CSRF token of another session, is refused.
+//! 3. Signed and bound: the value is `<random>.<HMAC-SHA256 of the request's sessions and random>`. A cookie that
+//!    a sibling subdomain planted, or a CSRF token of another session, is refused.
+//!
+//! A CSRF token has no expiry of its own, so that an old page can still log out. If neither the gateway nor
+//! GoTrue has verified an access token, the CSRF token is bound to that access token instead of its session,
+//! because an attacker may have chosen the session id.
 //!
 //! Source: OWASP Cross-Site Request Forgery Prevention Cheat Sheet, "Signed Double-Submit Cookie".
 
@@ -39,7 +43,7 @@ pub enum CsrfError {
     Invalid,
 }
 
-/// A part of what a CSRF token is bound to.
+/// One of the sessions or access tokens that a CSRF token is bound to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BoundTo {
     /// A session whose access token the gateway verified or GoTrue accepted.
@@ -57,13 +61,13 @@ impl BoundTo {
     }
 }
 
-/// What a CSRF token is bound to: all sessions of a jar. It is valid for nothing else, so a session that another site
-/// planted makes it fail.
+/// All sessions of one request, to which a CSRF token is bound. The token is valid only for a request with
+/// exactly these sessions: if another site plants a session cookie, the gateway refuses the token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Binding(Vec<BoundTo>);
 
 impl Binding {
-    /// These parts, in any order.
+    /// Binds to all of `parts`. Their order does not matter, and duplicates are ignored.
     #[must_use]
     pub fn to(parts: impl IntoIterator<Item = BoundTo>) -> Self {
         let mut parts: Vec<_> = parts.into_iter().collect();
@@ -167,8 +171,8 @@ fn derived_key(secret: &SecretString) -> Result<hmac::Key, Unspecified> {
     Ok(hmac::Key::new(hmac::HMAC_SHA256, &key_derivation::derive(secret, b"csrf")?))
 }
 
-/// The signed message: the parts of the binding and the random octets, each after its length. So no two pairs of
-/// binding and random octets give the same message: the last part is always the random octets.
+/// The signed message: the parts of the binding and then the random octets, each preceded by its length. So no
+/// two pairs of binding and random octets give the same message.
 fn message(binding: &Binding, random: &[u8]) -> Vec<u8> {
     let parts = binding.0.iter().map(BoundTo::octets).chain([random]);
     let mut message = Vec::with_capacity(64 + 48 * binding.0.len());

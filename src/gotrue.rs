@@ -154,11 +154,12 @@ pub enum Refusal {
     Unexpected,
 }
 
-/// Why the gateway did not get a document that GoTrue publishes.
+/// Why the gateway did not get a document that GoTrue publishes, or the answer to `GET /health`.
 #[derive(Debug)]
 pub(crate) struct FetchError {
     refusal: Refusal,
-    /// Why there was no connection, or why it broke: a name that was not found, a refused connection, a certificate.
+    /// Why there was no connection, or why the connection broke: for example a name that was not found, a refused
+    /// connection or a certificate.
     cause: Option<String>,
 }
 

@@ -1,10 +1,10 @@
-//! The sessions of a request: that of its Bearer token, or those of the cookies that @supabase/ssr wrote.
+//! Finds the sessions of a request: that of its Bearer token, or those of the cookies that `@supabase/ssr` wrote.
 //!
-//! 1. If the request has a Bearer token of this project, that token decides: if it does not verify, the cookies are
-//!    not read.
+//! 1. If the request has a Bearer token of this project, that token takes precedence over the cookies: if it does
+//!    not verify, the cookies are not read.
 //! 2. One exception: an expired Bearer token may be refreshed with the refresh token in the cookie of the same
 //!    session.
-//! 3. A request whose cookie is used needs a CSRF token: [`Session::carrier`] says whether it was.
+//! 3. A logout that uses a cookie needs a CSRF token. [`Session::carrier`] says whether a cookie is used.
 
 pub mod cookies;
 pub mod introspection;
@@ -36,8 +36,9 @@ pub(crate) enum Credential {
 }
 
 impl Credential {
-    /// A Bearer token of this project identifies the request alone. Another one does so only if there is no session
-    /// cookie: API keys and the tokens of hosting platforms stand in the same header.
+    /// The Bearer token if it is of this project, else the session cookies. Any other Bearer token is used only
+    /// if there is no session cookie, because API keys and the tokens of hosting platforms come in the same
+    /// header.
     pub(crate) fn of(
         headers: &HeaderMap,
         cookies: &RequestCookies<'_>,
@@ -124,9 +125,9 @@ pub(crate) struct Session {
     pub(crate) expired: bool,
     /// The access token that the Bearer header or the cookie carried.
     pub(crate) access_token: SecretString,
-    /// The refresh tokens of the cookies, the most likely one first. None of them is empty.
+    /// The refresh tokens of the cookies, in the order in which they are tried. None of them is empty.
     pub(crate) refresh_tokens: Vec<SecretString>,
-    /// Which credential carried the session.
+    /// The credential that carried the session.
     pub(crate) carrier: Carrier,
 }
 
@@ -141,13 +142,14 @@ pub(crate) enum AuthenticationError {
     BearerBesideOtherProject(Box<OtherProject>),
     /// The credential breaks this rule.
     Invalid(TokenError),
-    /// The token's signature verifies, but a claim is not accepted: the configuration is wrong.
+    /// The token's signature verifies, but the configuration does not accept its issuer or audience.
     ClaimNotAccepted(Box<ClaimMismatch>),
 }
 
 impl AuthenticationError {
-    /// Whether the configuration may be wrong, and not the credential. Nobody has verified a token that breaks such a
-    /// rule without a mismatch: it may be genuine, so it is not thrown away either.
+    /// Whether the configuration may be wrong instead of the credential, so that the browser must keep its
+    /// cookies. `Invalid` with an issuer or audience is the error of a token whose signature was not verified: it
+    /// may be genuine too.
     pub(crate) fn may_be_misconfiguration(&self) -> bool {
         match self {
             Self::ClaimNotAccepted(_)
@@ -161,8 +163,9 @@ impl AuthenticationError {
 }
 
 impl Verifier {
-    /// The session of an access token at `now`, in seconds since the Unix epoch. A session whose access token has
-    /// expired is no error. The keys are those that the gateway has: see [`may_be_outdated`](Self::may_be_outdated).
+    /// Checks an access token at `now`, in seconds since the Unix epoch, and returns its session. An expired
+    /// access token is no error: see [`Session::expired`]. The key set is not fetched: see
+    /// [`may_be_outdated`](Self::may_be_outdated).
     ///
     /// # Errors
     /// [`AuthenticationError`], with the rule that the token breaks.
@@ -199,7 +202,7 @@ impl Verifier {
             Err(AuthenticationError::Invalid(TokenError::Issuer)) => {
                 self.accepts_published_issuer() || self.has_keys().is_none()
             }
-            // A claim is named only if the signature verifies.
+            // The signature of this token was not verified, or the error would be `ClaimNotAccepted`.
             Err(AuthenticationError::Invalid(TokenError::Audience)) => self.has_keys().is_none(),
             Err(AuthenticationError::ClaimNotAccepted(mismatch)) => {
                 mismatch.claim == "iss" && self.accepts_published_issuer()
@@ -221,23 +224,24 @@ impl Session {
             && (is_certain(self) || is_certain(other) || has_same_token())
     }
 
-    /// Adds the refresh tokens of another cookie of this session. Takes its access token as well if that is more
-    /// certain to be of this session, or if both are as certain and only it has not expired.
+    /// Adds the refresh tokens of another cookie of this session. Also takes the access token of that cookie if
+    /// its proof is better, or if it has the same proof and is verified or not expired when this one is not.
     pub(crate) fn merge(&mut self, other: Self) {
         let preference = |session: &Self| {
             let is_verified = session.signature == SignatureStatus::Verified;
             (session.proof, is_verified, !session.expired)
         };
-        let more = if preference(&other) > preference(self) {
+        let added = if preference(&other) > preference(self) {
             std::mem::replace(self, other).refresh_tokens
         } else {
             other.refresh_tokens
         };
-        self.refresh_tokens.extend(more);
+        self.refresh_tokens.extend(added);
     }
 
-    /// Lets an expired Bearer token use the refresh tokens of its session's cookies. The cookies' access tokens need
-    /// not verify: the logout compares the session that GoTrue returns for the refresh token.
+    /// Adds the refresh tokens of the cookies of the same user and session to the session of an expired Bearer
+    /// token. The cookies' access tokens are not verified here: the logout later compares the session with that
+    /// of the token that GoTrue returns for the refresh token.
     pub(crate) fn take_refresh_tokens(&mut self, jar: JarSessions) {
         let this = Some((self.claims.sub, self.claims.session_id));
         let same =

@@ -146,7 +146,7 @@ async fn issuer(config: &Config, gotrue: &GoTrue) -> Option<Option<String>> {
     }
 }
 
-/// Prints the line of a part, and returns whether it works.
+/// Prints the result of checking `part`, and returns whether the part works.
 fn print_part(part: &str, result: Result<impl Display, impl Display>) -> bool {
     match result {
         Ok(text) => {

@@ -1,4 +1,5 @@
-//! `logout-gateway health`: asks a running gateway whether it is ready, for containers without a shell.
+//! `logout-gateway health`: requests `/readyz` of a running gateway, as a health check for containers without a
+//! shell.
 
 use std::{
     error::Error as _,
@@ -13,7 +14,7 @@ use crate::config::{self, Config};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why the gateway is not ready.
+/// Why `health` exits with status 1.
 #[derive(Debug, thiserror::Error)]
 enum HealthError {
     #[error("GATEWAY_BIND has port 0, which the gateway replaced by a free port: set a port")]
@@ -24,7 +25,8 @@ enum HealthError {
     NotReady { address: SocketAddr, status: u16 },
 }
 
-/// Asks `/readyz` of the public listener that the configuration names. The exit status is 0 if it answers 200, else 1.
+/// Requests `/readyz` of the public listener that the configuration names. The exit status is 0 if the answer is
+/// 200, else 1.
 #[must_use]
 pub fn run(args: config::Args) -> ExitCode {
     let config = match Config::parse(args) {
@@ -34,7 +36,7 @@ pub fn run(args: config::Args) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    match ask(config.server.bind) {
+    match check_readiness(config.server.bind) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -43,13 +45,13 @@ pub fn run(args: config::Args) -> ExitCode {
     }
 }
 
-fn ask(bind: SocketAddr) -> Result<(), HealthError> {
+fn check_readiness(bind: SocketAddr) -> Result<(), HealthError> {
     if bind.port() == 0 {
         return Err(HealthError::NoPort);
     }
-    let address = SocketAddr::new(reachable(bind.ip()), bind.port());
+    let address = SocketAddr::new(connectable_ip(bind.ip()), bind.port());
     let unreachable = |error: reqwest::Error| {
-        // The error itself does not say why; its sources do.
+        // The text of reqwest's error lacks the cause, such as a refused connection; the error's sources have it.
         let sources = std::iter::successors(error.source(), |error| (*error).source());
         let cause = sources.map(ToString::to_string).collect::<Vec<_>>().join(": ");
         HealthError::Unreachable { address, cause }
@@ -62,8 +64,9 @@ fn ask(bind: SocketAddr) -> Result<(), HealthError> {
     }
 }
 
-/// A listener at all addresses answers at loopback.
-fn reachable(ip: IpAddr) -> IpAddr {
+/// The address at which a listener that is bound to `ip` can be reached: loopback if it is bound to all
+/// addresses.
+fn connectable_ip(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),

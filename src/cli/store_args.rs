@@ -16,8 +16,9 @@ use crate::{
 #[derive(Args)]
 pub(super) struct StoreArgs {
     /// The gateway's store: `file:<path>`, `redis://…` or `rediss://…`. `list` and `failures` can read a file
-    /// while a gateway uses it; to retry or drop queued logouts in a file, stop the gateway first. Without the flag,
-    /// `GATEWAY_STORE` names it, or `GATEWAY_STORE_FILE` a file with its name. A password must not stand in the flag.
+    /// while a gateway uses it; to retry or drop queued logouts in a file, stop the gateway first. Without the
+    /// flag, the store is the value of `GATEWAY_STORE`, or the content of the file that `GATEWAY_STORE_FILE`
+    /// names. The flag must not contain a password.
     #[arg(long, value_name = "STORE", allow_hyphen_values = true, global = true)]
     store: Option<OsString>,
 }

@@ -1,4 +1,5 @@
-//! Gives `serve`, `check` and `health` the flags of all settings, and reads the variables that have none.
+//! Implements clap's `Args` for the raw settings, so that `serve`, `check` and `health` have a flag for each
+//! setting that is not a secret. Reads the variables of secrets from the environment.
 
 use std::{
     collections::BTreeMap,
@@ -18,9 +19,9 @@ use super::{
 };
 
 impl Args {
-    /// The raw values of these settings, whatever the environment holds. A setting is named by its variable, by the
-    /// variable of its file, or by its flag without the hyphens; a secret by the flag that it would have. `None` if
-    /// there is no such setting.
+    /// The raw values of `settings`, without those of the environment. A name is a variable, the variable of a
+    /// file (`<VARIABLE>_FILE`), or a flag without its hyphens; for a secret, the flag that it would have. `None`
+    /// if a name is not that of a setting.
     pub fn of_settings<N: AsRef<str>, V: AsRef<OsStr>>(
         settings: impl IntoIterator<Item = (N, V)>,
     ) -> Option<Self> {
@@ -32,7 +33,8 @@ impl Args {
         values.collect::<Option<_>>().map(Self)
     }
 
-    /// The value of every setting: of its flag, else of its variable or of the file that its second variable names.
+    /// The raw values of all settings: of the flag, or without a flag, of the variable and of the variable
+    /// `<VARIABLE>_FILE`.
     fn collect(matches: &ArgMatches) -> Result<Self, Error> {
         let mut values = Self(BTreeMap::new());
         for setting in SETTINGS {
@@ -71,7 +73,8 @@ fn has_password(value: &OsStr) -> bool {
 }
 
 impl StoreAddress {
-    /// The store of a flag, else of the variable `GATEWAY_STORE`, else of the file that `GATEWAY_STORE_FILE` names.
+    /// The store that `flag` names. Without a flag, it is the value of `GATEWAY_STORE`, or the content of the
+    /// file that `GATEWAY_STORE_FILE` names; it is an error to set both variables.
     pub(crate) fn of_flag(flag: Option<OsString>) -> Result<Self, ConfigErrors> {
         const VARIABLE: &str = "GATEWAY_STORE";
         const FILE: &str = "GATEWAY_STORE_FILE";
@@ -113,7 +116,7 @@ impl FromArgMatches for Args {
     }
 }
 
-/// The settings without a flag.
+/// The help text about secrets, which have no flag.
 fn secrets_help() -> String {
     let mut help = "Secrets, which have no flag, because other users of the machine can read a process's flags:\n".to_owned();
     for setting in SETTINGS.iter().filter(|setting| setting.source == Source::File) {

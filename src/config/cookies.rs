@@ -28,9 +28,10 @@ impl Choice for CookieSecure {
 /// `SameSite` of the cookies that the gateway sets and deletes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CookieSameSite {
-    /// As the library sets its cookies.
+    /// `SameSite=Lax`, as @supabase/ssr sets its cookies by default.
     Lax,
-    /// For applications that set theirs so: frames of other sites use such cookies only.
+    /// `SameSite=None`, for applications that set their cookies so. In a frame of another site, browsers ignore
+    /// all other cookies.
     None,
 }
 
@@ -38,7 +39,8 @@ impl Choice for CookieSameSite {
     const CHOICES: &'static [(&'static str, Self)] = &[("lax", Self::Lax), ("none", Self::None)];
 }
 
-/// The name that @supabase/supabase-js gives the session's cookie. It is not valid for an IPv6 address.
+/// The name that @supabase/supabase-js gives the session cookie. If the project's host is an IPv6 address, the
+/// result is not a valid cookie name.
 pub(super) fn default_name(project: &Url) -> String {
     let host = project.host_str().unwrap_or_default();
     let label = host.split('.').next().unwrap_or_default();

@@ -18,12 +18,13 @@ impl Choice for CsrfMode {
         &[("signed", Self::Signed), ("double-submit", Self::DoubleSubmit)];
 }
 
-/// An origin exactly as browsers serialise it, because it is compared as text (RFC 6454, section 6.2). Browsers give
-/// the pages of apps and extensions an origin of the same form: `capacitor://localhost`, `chrome-extension://<id>`.
+/// An origin of `GATEWAY_ALLOWED_ORIGINS`. It must be written exactly as browsers serialise it, because it is
+/// compared with the header `Origin` as text (RFC 6454, section 6.2). The pages of mobile apps and browser
+/// extensions have origins of the same form: `capacitor://localhost`, `chrome-extension://<id>`.
 pub(super) fn origin(entry: &str) -> Result<String, Rule> {
     let is_exact =
         Url::parse(entry).is_ok_and(|url| serialised_origin(&url).as_deref() == Some(entry));
-    // The URL standard accepts a wildcard as a host name.
+    // `Url::parse` accepts `*` in a host name, so refuse it here.
     if is_exact && !entry.contains('*') {
         return Ok(entry.to_owned());
     }
@@ -32,8 +33,9 @@ pub(super) fn origin(entry: &str) -> Result<String, Rule> {
         .into())
 }
 
-/// `scheme://host[:port]`. The URL standard gives schemes other than the web's own an opaque origin, which browsers do
-/// not for the pages of apps.
+/// The origin of `url` as browsers send it, `scheme://host[:port]`; `None` if they send none for it.
+/// `Url::origin` would return an opaque origin for `capacitor://localhost`, but browsers send that origin as it
+/// is.
 pub(crate) fn serialised_origin(url: &Url) -> Option<String> {
     let host =
         url.host_str().filter(|host| !host.is_empty() && *host == host.to_ascii_lowercase())?;

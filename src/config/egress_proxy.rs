@@ -13,11 +13,12 @@ pub struct EgressProxy(SecretString);
 
 impl EgressProxy {
     pub(super) fn parse(text: &str) -> Result<Self, Rule> {
-        // The strict parser of other URLs refuses a password.
+        // `rules::base_url` parses the other URLs, but it refuses a password.
         let url = Url::parse(text).ok().filter(|url| {
             let is_http = matches!(url.scheme(), "http" | "https");
-            let has_more = url.path() != "/" || url.query().is_some() || url.fragment().is_some();
-            is_http && url.has_host() && !has_more
+            let has_other_parts =
+                url.path() != "/" || url.query().is_some() || url.fragment().is_some();
+            is_http && url.has_host() && !has_other_parts
         });
         let rule = "must be an http or https URL without path, query or fragment";
         url.map(|url| Self(SecretString::from(String::from(url)))).ok_or(Rule::Borrowed(rule))
@@ -29,7 +30,7 @@ impl EgressProxy {
     }
 }
 
-/// The URL without user and password.
+/// Shows the URL without user and password.
 impl fmt::Display for EgressProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match Url::parse(self.url()) {
@@ -64,7 +65,7 @@ mod tests {
     #[case("http://proxy.example/path")]
     #[case("http://proxy.example?query")]
     #[case("http://")]
-    fn another_url_is_refused(#[case] text: &str) {
+    fn a_url_of_another_form_is_refused(#[case] text: &str) {
         assert_eq!(errors_of(&[("GATEWAY_EGRESS_PROXY", text)]).len(), 1);
     }
 }

@@ -31,8 +31,9 @@ impl ConfigErrors {
         self.0.push(ConfigError { variable, rule: rule.into() });
     }
 
-    /// Adds an error about the first of `variables`, whose values contradict each other. Adds nothing if one
-    /// of them, or its file, has an error already, because the compared value is then only the default.
+    /// Adds an error about the first of `variables`, whose values contradict each other. Adds nothing if one of
+    /// them, or the variable of its file, has an error already, because the compared value is then only the
+    /// default.
     pub(super) fn add_conflict<const N: usize>(
         &mut self,
         variables: [&'static str; N],

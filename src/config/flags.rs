@@ -39,8 +39,8 @@ pub(super) struct Setting {
 pub struct Args(pub(super) BTreeMap<&'static str, OsString>);
 
 impl Args {
-    /// Reads a setting from its value, or from the file that `file_variable` names, and parses it. An error is added
-    /// to `errors`.
+    /// Parses a setting with `rule`: its raw value, or the content of the file that the value of `file_variable`
+    /// names. `None` if neither is set, or after an error, which is added to `errors`.
     pub(super) fn read<T>(
         &mut self,
         variable: &'static str,
@@ -64,8 +64,9 @@ impl Args {
         }
     }
 
-    /// Takes a value out. An empty value counts as none, because Compose files pass a variable that is not set as an
-    /// empty one. An empty `GATEWAY_SECRET` is an error: without it, the gateway would start with a random secret.
+    /// Removes and returns a raw value; `None` if it is not set. An empty value counts as not set, because Docker
+    /// Compose can pass an unset variable as an empty one. Only an empty `GATEWAY_SECRET` is returned, so that
+    /// its rule refuses it: otherwise the gateway would start with a random secret.
     fn take(&mut self, variable: &str) -> Option<OsString> {
         self.0.remove(variable).filter(|value| !value.is_empty() || variable == "GATEWAY_SECRET")
     }
@@ -75,7 +76,7 @@ impl Args {
     }
 }
 
-/// The content of a file without one line break at its end.
+/// Reads a file without the line break at its end, if there is one. An empty file is an error.
 fn read_file(path: &OsStr) -> Result<String, Rule> {
     let content = fs::read_to_string(path).map_err(|cause| format!("cannot be read: {cause}"))?;
     let line = content.strip_suffix('\n').unwrap_or(&content);
@@ -84,8 +85,8 @@ fn read_file(path: &OsStr) -> Result<String, Rule> {
 }
 
 impl Setting {
-    /// The flag, unless the setting has none. clap accepts any octets for it, also a leading hyphen, so that clap
-    /// never prints a value in an error.
+    /// The setting's flag; `None` if it has no flag. Clap accepts any bytes as its value, even with a leading
+    /// hyphen. So clap never refuses a value, and prints no secret in an error.
     pub(super) fn arg(&self) -> Option<Arg> {
         if self.source == Source::File {
             return None;
@@ -93,8 +94,8 @@ impl Setting {
         let mut help = self.help();
         if self.source == Source::FlagOrFile {
             help = format!(
-                "{help}. `{}` may name a file with the value. A password may stand in the variable or the file, not \
-                 in the flag",
+                "{help}. `{}` may name a file with the value. The variable and the file may contain \
+                 a password, the flag must not",
                 self.file_variable
             );
         }
@@ -119,7 +120,8 @@ impl Setting {
         }
     }
 
-    /// The variable of this name, if it belongs to the setting.
+    /// The variable of this setting that `name` means: the variable itself, the variable of its file, or the flag
+    /// without its hyphens. `None` if `name` is not of this setting.
     pub(super) fn variable_named(&self, name: &str) -> Option<&'static str> {
         if name == self.file_variable {
             return Some(self.file_variable);

@@ -35,15 +35,15 @@ pub(super) fn cores() -> NonZeroUsize {
     thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
 }
 
-/// `Strict-Transport-Security` in responses over https.
+/// The value of `Strict-Transport-Security` in responses over https; `None` for `off`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hsts(Option<HeaderValue>);
 
 impl Hsts {
-    /// Two years; the preload list of browsers requires one.
+    /// Two years, as the preload lists of browsers recommend.
     pub(super) const DEFAULT: Self = Self(Some(HeaderValue::from_static("max-age=63072000")));
 
-    /// The header's value; `None` where another layer sets it.
+    /// The header's value; `None` if the gateway does not set the header.
     pub(crate) fn header(&self) -> Option<&HeaderValue> {
         self.0.as_ref()
     }
@@ -55,8 +55,8 @@ pub(super) fn hsts(text: &str) -> Result<Hsts, Rule> {
     if text == "off" {
         return Ok(Hsts(None));
     }
-    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-    let seconds: u32 = text.parse().ok().filter(|_| digits).ok_or(RULE)?;
+    let is_digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let seconds: u32 = text.parse().ok().filter(|_| is_digits).ok_or(RULE)?;
     HeaderValue::try_from(format!("max-age={seconds}"))
         .map(|value| Hsts(Some(value)))
         .map_err(|_| RULE)

@@ -53,8 +53,9 @@ settings! {
         /// GoTrue about forged HS256 tokens. Default: all four
         algorithms: Vec<Algorithm> = "GATEWAY_JWT_ALGORITHMS" <"ALGORITHMS">,
             list(choice), else supabase::ALGORITHMS.map(|(_, algorithm)| algorithm).to_vec();
-        /// Expected issuers (`iss`) of access tokens, comma-separated; the word `none` admits a token without an issuer.
-        /// Default: the issuer that GoTrue publishes, `<SUPABASE_URL>/auth/v1`, `<SUPABASE_URL>`, and none
+        /// Expected issuers (`iss`) of access tokens, comma-separated; the word `none` admits a token without an
+        /// issuer. Default: the issuer that GoTrue publishes, `<SUPABASE_URL>/auth/v1`, `<SUPABASE_URL>`, and
+        /// none
         issuers: Vec<Issuer> = "GATEWAY_JWT_ISSUER" <"ISSUERS">, list(supabase::issuer), else Vec::new();
         /// Expected audiences (`aud`) of access tokens, comma-separated. Default: `authenticated`
         audiences: Vec<String> = "GATEWAY_JWT_AUDIENCE" <"AUDIENCES">,
@@ -83,8 +84,8 @@ settings! {
         /// Default: none
         trusted_proxies: Vec<IpNet> = "GATEWAY_TRUSTED_PROXIES" <"CIDRS">,
             list(server::network), else Vec::new();
-        /// Seconds of `Strict-Transport-Security` in responses over https, or `off` where another layer sets it.
-        /// Default: `63072000`
+        /// Seconds of `Strict-Transport-Security` in responses over https, or `off` if your proxy sets that
+        /// header. Default: `63072000`
         hsts: Hsts = "GATEWAY_HSTS" <"SECONDS|off">, server::hsts, else Hsts::DEFAULT;
         /// Time for requests in flight to end after SIGTERM or SIGINT, `0s` to `1h`. Default: `10s`
         drain_timeout: Duration = "GATEWAY_DRAIN_TIMEOUT" <"DURATION">,
@@ -126,8 +127,8 @@ settings! {
         /// Whether cookies are set and deleted with `Secure`: `auto` (if the request came over https), `true`, `false`.
         /// Default: `auto`
         secure: CookieSecure = "GATEWAY_COOKIE_SECURE" <"auto|true|false">, choice, else CookieSecure::Auto;
-        /// Name of the cookie that holds the refresh token, where `GATEWAY_COOKIE_NAME` names a cookie that holds only an
-        /// access token. Default: none
+        /// Name of the cookie that holds the refresh token, if the cookie named by `GATEWAY_COOKIE_NAME` holds
+        /// only an access token. Default: none
         refresh_name: Option<String> = "GATEWAY_REFRESH_COOKIE_NAME" <"NAME">,
             optional(cookies::session_cookie_name), else None;
         /// `SameSite` of the cookies that the gateway sets and deletes: `lax`, or `none` for apps in frames of other
@@ -159,9 +160,9 @@ settings! {
 
     /// The store of the revocation list, the queue and the failure log.
     store: StoreConfig under "Logout" {
-        /// Store of ended sessions, queued logouts and failures: `memory` (lost at a restart, no queue), `file:<path>`
-        /// (durable, one process), or `redis://…` or `rediss://…` (shared by all instances; every key starts with the
-        /// value of `?prefix=`). The latter two need `GATEWAY_SECRET`. Default: `memory`
+        /// Store of ended sessions, queued logouts and failures: `memory` (lost at a restart, no queue),
+        /// `file:<path>` (durable, one process), or `redis://…` or `rediss://…` (shared by all instances; every
+        /// key starts with the value of `?prefix=`). The latter two need `GATEWAY_SECRET`. Default: `memory`
         address: StoreAddress = flag_or_file "GATEWAY_STORE" <"STORE">, StoreAddress::parse, else StoreAddress::Memory;
         /// The most bytes of queued logouts in the store: digits with `B`, `KiB`, `MiB` or `GiB`, from `1MiB` to
         /// `64GiB`. A logout that finds no room is answered `failed`. Default: `256MiB`
@@ -177,7 +178,7 @@ settings! {
         /// Time for all requests of one logout to GoTrue, retries included: more than zero, at most `1h`.
         /// Default: `5s`
         timeout: Duration = "GATEWAY_UPSTREAM_TIMEOUT" <"DURATION">, deadline, else Duration::from_secs(5);
-        /// Proxy for all requests to GoTrue, where no direct connection is possible: `http://proxy:3128`, with
+        /// Proxy for all requests to GoTrue, if no direct connection is possible: `http://proxy:3128`, with
         /// `user:password@` if the proxy requires it. The gateway does not use `HTTPS_PROXY`. Default: none
         egress_proxy: Option<EgressProxy> = flag_or_file "GATEWAY_EGRESS_PROXY" <"URL">,
             optional(EgressProxy::parse), else None;
@@ -185,8 +186,9 @@ settings! {
 
     /// Where the logout of a form may redirect the browser.
     redirects: Redirects under "Forms" {
-        /// URLs that a form's `redirect_to` may name besides paths of the gateway's origin, comma-separated, each an exact
-        /// URL, or an origin and `/*`: `https://app.example.com/bye,https://www.example.com/*`. Default: none
+        /// URLs that a form's `redirect_to` may name besides paths of the gateway's origin, comma-separated, each
+        /// an exact URL, or an origin and `/*`: `https://app.example.com/bye,https://www.example.com/*`. Default:
+        /// none
         allowed: Vec<AllowedRedirect> = "GATEWAY_REDIRECT_URLS" <"URLS">, list(redirects::allowed_redirect), else Vec::new();
         /// Redirect of a form that names no allowed URL: a path, or a URL. Default: `/`
         default: Destination = "GATEWAY_REDIRECT_DEFAULT" <"URL">,
@@ -195,15 +197,16 @@ settings! {
 
     /// The limits of one process.
     limits: Limits under "Limits" {
-        /// Logouts and checks by GoTrue at once, 1 to 1000000; further ones are answered 503. Default: `1024`
+        /// Logouts, and token checks at GoTrue, at once, 1 to 1000000; further requests are answered 503.
+        /// Default: `1024`
         in_flight: usize = "GATEWAY_MAX_IN_FLIGHT" <"NUMBER">, whole_number(1..=limits::MOST_AT_ONCE), else 1024;
         /// Connections open at once, 1 to 1000000; further ones wait until one closes. Default: `4096`
         connections: usize = "GATEWAY_MAX_CONNECTIONS" <"NUMBER">, whole_number(1..=limits::MOST_AT_ONCE), else 4096;
         /// Bytes of a request's head, 8192 to 16777216; a longer one is answered 431. Default: `131072`
         header_bytes: usize = "GATEWAY_MAX_HEADER_BYTES" <"BYTES">,
             whole_number(limits::LEAST_HEADER_BYTES..=limits::MOST_HEADER_BYTES), else 128 * 1024;
-        /// Time for a request's head to arrive, the same for its body, and for a client that does not read its response:
-        /// more than zero, at most `1h`. Default: `10s`
+        /// Time for a request's head to arrive, the same for its body, and for a client that does not read its
+        /// response: more than zero, at most `1h`. Default: `10s`
         header_timeout: Duration = "GATEWAY_HEADER_TIMEOUT" <"DURATION">, deadline, else Duration::from_secs(10);
     }
 

@@ -25,16 +25,16 @@ impl Choice for Algorithm {
 pub struct Project {
     /// The project's URL without trailing slashes in its path.
     pub(crate) url: Url,
-    /// The issuers that Supabase's own configurations of GoTrue write into tokens: `<URL>/auth/v1`, and `<URL>` in
-    /// self-hosted stacks of May and June 2026. Made from the URL as the operator wrote it, because GoTrue does not
-    /// normalise its URL, and a token's `iss` is compared as text.
+    /// The issuers that Supabase's own configurations of GoTrue write into tokens: `<URL>/auth/v1`, and `<URL>`
+    /// in self-hosted stacks of May and June 2026. They are made from the unparsed text of the setting, because
+    /// GoTrue does not normalise its URL, and a token's `iss` is compared as text.
     pub(crate) default_issuers: [String; 2],
 }
 
 impl Project {
     pub(super) fn parse(text: &str) -> Result<Self, Rule> {
-        let bare = text.trim_end_matches('/').to_owned();
-        Ok(Self { url: base_url(text)?, default_issuers: [below_auth(text), bare] })
+        let without_slash = text.trim_end_matches('/').to_owned();
+        Ok(Self { url: base_url(text)?, default_issuers: [below_auth(text), without_slash] })
     }
 
     /// A project that stands in for a missing or invalid `SUPABASE_URL`, so that errors of the other settings
@@ -86,9 +86,9 @@ pub(super) fn api_key(text: &str) -> Result<SecretString, Rule> {
 /// An entry of `GATEWAY_JWT_ISSUER`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Issuer {
-    /// The token has this `iss`.
+    /// Accepts a token with this `iss`.
     Named(String),
-    /// The token has no `iss`.
+    /// Accepts a token without `iss`. The entry is the word `none`.
     Absent,
 }
 
@@ -106,7 +106,7 @@ pub(super) fn issuer(entry: &str) -> Result<Issuer, Rule> {
     Ok(if entry == "none" { Issuer::Absent } else { Issuer::Named(entry.to_owned()) })
 }
 
-/// Any value of a claim.
+/// Reads one expected value of a claim, which may be any text.
 #[expect(clippy::unnecessary_wraps, reason = "the signature of a rule")]
 pub(super) fn claim(entry: &str) -> Result<String, Rule> {
     Ok(entry.to_owned())
@@ -127,7 +127,10 @@ mod tests {
     #[case("https://abc.supabase.co", "https://abc.supabase.co")]
     #[case("http://localhost:80/", "http://localhost:80")]
     #[case("https://example.com/supabase//", "https://example.com/supabase")]
-    fn the_issuer_is_the_url_as_it_is_written(#[case] url: &str, #[case] bare: &str) {
+    fn the_default_issuers_are_made_from_the_url_as_it_is_written(
+        #[case] url: &str,
+        #[case] bare: &str,
+    ) {
         let supabase = parse(&[("SUPABASE_URL", url)]).supabase;
         let expected = [format!("{bare}/auth/v1"), bare.to_owned()];
         assert_eq!(supabase.project.default_issuers, expected);
@@ -135,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn the_word_none_in_the_list_of_issuers_is_a_token_without_one() {
+    fn the_word_none_in_the_list_of_issuers_accepts_a_token_without_an_issuer() {
         let supabase = parse(&[("GATEWAY_JWT_ISSUER", "https://a.example/auth/v1, none")]).supabase;
         let named = Issuer::Named("https://a.example/auth/v1".to_owned());
         assert_eq!(supabase.issuers, [named, Issuer::Absent]);

@@ -86,7 +86,7 @@ fn the_defaults_are_those_of_the_contract() {
 }
 
 #[test]
-fn an_empty_value_counts_as_not_set_but_for_the_secret() {
+fn an_empty_value_counts_as_not_set_except_for_gateway_secret() {
     for variable in variables() {
         let errors = errors_of(&[(&variable, "")]);
         let expected = match variable.as_str() {

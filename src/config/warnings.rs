@@ -195,14 +195,15 @@ impl Supabase {
         }
         let is_listed = self.issuers.contains(&Issuer::Named(published.to_owned()));
         let message = format!(
-            "GoTrue's issuer is {published}, which the list does not have: the gateway refuses the tokens that GoTrue \
+            "GoTrue's issuer is {published}, which is not in the list: the gateway refuses the tokens that GoTrue \
              issues; add it, or unset the variable"
         );
         (!is_listed).then(|| Warning::new("GATEWAY_JWT_ISSUER", message))
     }
 
-    /// A warning about `SUPABASE_JWT_SECRET`; `has_keys` says whether the project's key set has keys that can verify
-    /// tokens. There is none if HS256 is not allowed, because then the secret has no effect.
+    /// A warning if `SUPABASE_JWT_SECRET` is set although the project has signing keys, or is missing although
+    /// the project has none. `has_keys` says whether the project's key set has keys that can verify tokens. There
+    /// is no warning if HS256 is not allowed, because the secret then has no effect.
     pub(crate) fn secret_warning(&self, has_keys: bool) -> Option<Warning> {
         if !self.allows(Algorithm::HS256) {
             return None;
@@ -224,7 +225,8 @@ impl Supabase {
     }
 }
 
-/// A warning about a proxy in the environment, which other programs use and the gateway does not.
+/// A warning if the environment names an HTTP proxy (`HTTPS_PROXY`), which other programs use and the gateway
+/// does not. There is no warning if `GATEWAY_EGRESS_PROXY` is set.
 pub(crate) fn unused_proxies(config: &Config) -> Option<Warning> {
     let has_egress_proxy = config.upstream.egress_proxy.is_some();
     unused_proxies_of(|variable| env::var_os(variable)).filter(|_| !has_egress_proxy)

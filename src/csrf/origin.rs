@@ -1,11 +1,11 @@
 //! The first layer of the CSRF protection: checks which page sent the request.
 //!
-//! 1. `Sec-Fetch-Site` decides if the request has it, because no page can forge it: `same-origin` and `none` pass,
-//!    whatever `Origin` says. A page under `no-referrer` posts its form with `Origin: null`.
+//! 1. `Sec-Fetch-Site: same-origin` or `none` passes, whatever `Origin` says, because no page can forge it. A
+//!    page with `Referrer-Policy: no-referrer` posts its form with `Origin: null`.
 //! 2. `cross-site` and `same-site` pass only from an allowed origin.
 //! 3. Without `Sec-Fetch-Site` the `Origin` decides, and without `Origin` the `Referer`: it must be the
 //!    gateway's own origin or an allowed one. `Origin: null` is never allowed: every sandboxed frame sends it.
-//! 4. A request with none of these headers does not come from a browser: the other layers decide.
+//! 4. A request with none of these headers does not come from a browser: the other two layers decide.
 
 use std::{collections::HashSet, fmt};
 
@@ -14,7 +14,8 @@ use url::Url;
 
 use crate::config::serialised_origin;
 
-/// Fetch Metadata Request Headers (W3C).
+/// The header by which a browser says how the page's site relates to the gateway's (W3C, Fetch Metadata Request
+/// Headers).
 pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// The origins whose pages may send requests, in the form that browsers send.
@@ -30,7 +31,7 @@ impl AllowedOrigins {
     /// Checks the page that sent the request. `own` is the gateway's own origin as the browser sees it.
     ///
     /// # Errors
-    /// [`CrossSiteError`].
+    /// [`CrossSiteError`], if that page may not send requests.
     pub fn check(&self, headers: &HeaderMap, own: Option<&str>) -> Result<(), Box<CrossSiteError>> {
         let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
         if matches!(site, Some(b"same-origin" | b"none")) {
@@ -42,7 +43,7 @@ impl AllowedOrigins {
             RequestOrigin::Page(origin) => {
                 self.0.contains(origin) || (!from_other_site && own == Some(origin))
             }
-            // An unknown value of `Sec-Fetch-Site` is not trusted.
+            // The request has neither `Origin` nor `Referer`: refuse an unknown value of `Sec-Fetch-Site`.
             RequestOrigin::Absent => site.is_none(),
             RequestOrigin::Opaque | RequestOrigin::Unreadable => false,
         };
@@ -53,12 +54,12 @@ impl AllowedOrigins {
     }
 }
 
-/// A page that may not send the request.
+/// The origin of a page that may not send the request, and the gateway's own origin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CrossSiteError {
-    /// The origin of the page, shortened.
+    /// The origin of the page, or why it cannot be logged.
     page: String,
-    /// The gateway's own origin.
+    /// The gateway's own origin, or why it cannot be logged.
     own: String,
 }
 
@@ -81,8 +82,9 @@ impl CrossSiteError {
 
 const NOT_READABLE: &str = "not readable";
 
-/// The origin, if a log line may show it. A client can send any text as its origin and as the host, even a token or
-/// a cookie: an origin as browsers write it has no capitals, few other characters, and short parts.
+/// The origin, or [`NOT_READABLE`] if a log line must not show it. A client can send any text as `Origin` and
+/// `Host`, even a token or a cookie. So the log shows only texts that look like an origin of a browser: no
+/// capitals, few special characters, and short labels.
 fn loggable(origin: &str) -> &str {
     let is_plain = |text: &str, others: &[u8]| {
         let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || others.contains(&b);
@@ -94,7 +96,7 @@ fn loggable(origin: &str) -> &str {
     if is_loggable && origin.len() <= MOST_CHARACTERS { origin } else { NOT_READABLE }
 }
 
-/// The cause for an operator.
+/// The cause in the audit line, for an operator.
 impl fmt::Display for CrossSiteError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { page, own } = self;

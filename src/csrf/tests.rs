@@ -84,7 +84,7 @@ fn a_token_that_is_bound_to_an_access_token_is_worth_nothing_for_its_session() {
 }
 
 #[test]
-fn a_token_of_a_jar_is_valid_for_exactly_its_sessions_in_any_order() {
+fn a_token_of_several_sessions_is_valid_for_exactly_these_in_any_order() {
     let csrf = csrf("a", None);
     let jar =
         |ids: &[u128]| Binding::to(ids.iter().map(|id| BoundTo::Session(Uuid::from_u128(*id))));
@@ -95,7 +95,10 @@ fn a_token_of_a_jar_is_valid_for_exactly_its_sessions_in_any_order() {
     }
     for alone in [1, 2] {
         let token = csrf.mint(&to_session(alone)).unwrap();
-        assert!(!csrf.is_bound(&token, &jar(&[1, 2])), "a planted session makes it fail");
+        assert!(
+            !csrf.is_bound(&token, &jar(&[1, 2])),
+            "a token of one session is refused beside a planted one"
+        );
     }
 }
 

@@ -1,4 +1,4 @@
-//! The configuration of the demo's gateway, whatever the environment holds.
+//! The configuration of the demo's gateway, which does not depend on environment variables.
 
 use std::net::SocketAddr;
 

@@ -175,7 +175,8 @@ impl Answer {
             issuer: Option<String>,
         }
         match self.status {
-            // Other servers also answer 200, for example a captive portal: only a document can say that there is none.
+            // Another server, such as a captive portal, may answer 200 too. So only a valid document means that
+            // GoTrue publishes no issuer.
             StatusCode::OK => match serde_json::from_slice::<Document>(&self.body) {
                 Ok(document) => Ok(document.issuer.filter(|issuer| !issuer.is_empty())),
                 Err(_) => Err(Refusal::Unexpected),
@@ -185,7 +186,7 @@ impl Answer {
         }
     }
 
-    /// `x-sb-error-code`. If the answer has it, the body is not needed.
+    /// The error code in the header `x-sb-error-code`. If the answer has this header, the body is not needed.
     fn code_header(headers: &HeaderMap) -> Option<&str> {
         headers.get("x-sb-error-code")?.to_str().ok().filter(|code| !code.is_empty())
     }

@@ -171,7 +171,7 @@ impl GoTrue {
         Ok(self.transport.send(request, deadline).await?.into_key_set(missing_is_empty)?)
     }
 
-    /// The issuer that GoTrue publishes, if it publishes one.
+    /// The issuer that GoTrue publishes; `None` if it publishes none.
     pub(crate) async fn issuer(&self, deadline: Deadline) -> Result<Option<String>, FetchError> {
         let request = Request {
             operation: Operation::OpenidConfiguration,

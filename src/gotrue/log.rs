@@ -16,7 +16,7 @@ const LINES_EACH_SECOND: u32 = 20;
 static FAILURES: LineLimit = LineLimit::new(LINES_EACH_SECOND);
 static UNEXPECTED_ANSWERS: LineLimit = LineLimit::new(LINES_EACH_SECOND);
 
-/// The number that nginx gives to a request head over its limit. Some releases of Kong answer with it.
+/// nginx's internal status for a request head over its limit. Some releases of Kong send it to the client.
 const HEAD_TOO_LARGE_AT_NGINX: u16 = 494;
 
 /// The fields by which log lines name a request to GoTrue.
@@ -76,7 +76,7 @@ pub(super) fn unreachable(
 
 /// What an operator should check if the gateway cannot connect to GoTrue for this cause.
 pub(super) fn connection_advice(cause: &str, has_egress_proxy: bool) -> &'static str {
-    // rustls begins the text of every such error with these words.
+    // rustls begins the text of every error about a certificate with these words.
     if cause.contains("invalid peer certificate") {
         "check the certificate of GOTRUE_URL; if your own certificate authority signed it, name that \
          authority's file in SSL_CERT_FILE"

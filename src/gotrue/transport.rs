@@ -77,9 +77,9 @@ enum Inconclusive {
 /// No try brought an answer.
 pub(super) struct Unanswered {
     pub(super) refusal: Refusal,
-    /// Why there was no connection, or why it broke.
+    /// Why there was no connection, or why the connection broke; `None` after a timeout.
     pub(super) cause: Option<String>,
-    /// Whether the request may have had its effect.
+    /// Whether GoTrue may have received the request and acted on it.
     pub(super) unknown: bool,
 }
 
@@ -144,7 +144,8 @@ impl Transport {
         request: Request<'_>,
         deadline: Deadline,
     ) -> Result<Answer, Unanswered> {
-        // The key set and the issuer have their own schedule and cooldown.
+        // The key set and the issuer are not retried here: `session::jwks` and `gateway::background` have their
+        // own schedules.
         let has_schedule =
             matches!(request.operation, Operation::Jwks | Operation::OpenidConfiguration);
         let retries = usize::from(!has_schedule);

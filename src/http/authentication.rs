@@ -25,8 +25,8 @@ use crate::{
     telemetry::traces,
 };
 
-/// How many sessions of one request GoTrue is asked about at the same time. A request takes one place in flight, so it
-/// must not call GoTrue more often at once than a few requests could.
+/// How many calls to GoTrue the gateway makes at the same time for the sessions of one request. The request takes
+/// only one place among the requests in flight, so it must not cause many calls at once.
 pub(super) const SESSIONS_AT_ONCE: usize = 4;
 
 /// The longest time that a request with a proven session waits for the keys of its other cookies.
@@ -35,17 +35,17 @@ const REFETCH_LIMIT_BESIDE_A_SESSION: Duration = Duration::from_millis(500);
 /// The sessions that a request shows.
 #[derive(Debug, Default)]
 pub(super) struct Authenticated {
-    /// The sessions whose access tokens follow the rules, expired or not, in the order of the request. A session that
-    /// two cookies show is there once.
+    /// The sessions whose access tokens the gateway accepts, expired or not, in the order of the request. A
+    /// session that is in two cookies occurs once.
     pub(super) sessions: Vec<Session>,
     /// Why another credential shows no session: the first error, unless another one may be due to the configuration.
     refused: Option<AuthenticationError>,
-    /// Whether a newer key set may show more sessions.
+    /// Whether the gateway may accept more of the credentials with a newer key set or issuer of GoTrue.
     pub(super) may_be_outdated: bool,
 }
 
 impl Authenticated {
-    /// The sessions, of which there is at least one.
+    /// Returns the sessions, of which there is at least one, or the error to report.
     pub(super) fn sessions(self) -> Result<Vec<Session>, AuthenticationError> {
         if self.sessions.is_empty() {
             return Err(self.refused.unwrap_or(AuthenticationError::Missing));
@@ -66,7 +66,7 @@ impl Authenticated {
             Ok(session) => {
                 add_session(&mut self.sessions, session);
             }
-            Err(error) => self.refuse(error),
+            Err(error) => self.record_error(error),
         }
     }
 
@@ -111,7 +111,7 @@ pub(super) async fn authenticate_or_refetch(
     reading.instrument(traces::token_check()).await
 }
 
-/// The sessions that the request's Bearer token or its cookies show, by the keys that the gateway has.
+/// Reads the sessions of `credential` without fetching the key set.
 pub(super) async fn authenticate(
     app: &AppState,
     credential: &Credential,
@@ -146,19 +146,20 @@ pub(super) async fn authenticate(
     }
 }
 
-/// The session cookie of another project, if the request has one; the log names it.
+/// Returns the session cookie of another project, if the request has one, and warns of it in the log.
 fn report_other_project(app: &AppState, cookies: &RequestCookies<'_>) -> Option<OtherProject> {
     let other = cookies.of_other_project(&app.config.cookies)?;
     app.other_project_log.report(&other);
     Some(other)
 }
 
-/// The sessions of the cookies, by the keys that the gateway has.
+/// Reads the sessions of the cookies without fetching the key set.
 pub(super) async fn read_jar(app: &AppState, jar: &JarSessions) -> Authenticated {
     let mut authenticated = Authenticated::default();
     for (index, stored) in jar.sessions.iter().enumerate() {
         if index > 0 {
-            // A jar may have hundreds of forged tokens. Between their checks, the thread serves other requests.
+            // The cookies may hold hundreds of forged tokens. Let the thread serve other requests between their
+            // checks.
             yield_now().await;
         }
         let StoredSession { access_token, refresh_tokens } = stored;
@@ -172,7 +173,8 @@ pub(super) async fn read_jar(app: &AppState, jar: &JarSessions) -> Authenticated
     authenticated
 }
 
-/// The session that an access token shows. While the cache has GoTrue's word that it lives, it is proven.
+/// The session of an access token. A session that the gateway cannot verify itself is proven while the cache has
+/// GoTrue's answer that it lives.
 fn read_session(
     app: &AppState,
     access_token: &SecretString,
@@ -211,8 +213,8 @@ impl From<Refusal> for IntrospectionError {
     }
 }
 
-/// GoTrue's answer, before `deadline`, about a session that only GoTrue can verify. The call takes a place among the requests in
-/// flight. A request that waits for the call of another request takes no place.
+/// GoTrue's answer about a session that only GoTrue can verify, or an error at `deadline`. The call takes a place
+/// among the requests in flight. A request that waits for the call of another request takes no place.
 pub(super) async fn introspect(
     app: &AppState,
     context: &RequestContext,
@@ -234,23 +236,24 @@ pub(super) async fn introspect(
     Box::pin(app.introspections.get_or_call(token, deadline, ask)).await
 }
 
-/// Removes the sessions whose tokens GoTrue calls forged from a jar of several, so that a planted cookie does not stop
-/// the logout of the others. If GoTrue calls all of them forged, all stay, and the response reports GoTrue's answer.
+/// If a request has several sessions, asks GoTrue about those that only GoTrue can verify, and removes those
+/// whose token GoTrue refuses. So a cookie that another site planted does not prevent the logout of the other
+/// sessions. If GoTrue refuses all tokens, all sessions stay, so that the response reports GoTrue's answer.
 pub(super) async fn remove_forged(
     app: &AppState,
     context: &RequestContext,
     headers: &HeaderMap,
     sessions: Vec<Session>,
 ) -> Vec<Session> {
-    let is_certain =
+    let needs_no_check =
         |session: &Session| session.signature != SignatureStatus::LeftToGoTrue || session.expired;
-    if sessions.len() < 2 || sessions.iter().all(is_certain) {
+    if sessions.len() < 2 || sessions.iter().all(needs_no_check) {
         return sessions;
     }
-    // The logouts of the sessions need the other half of the time.
+    // Leave half of the time for the logouts.
     let deadline = Instant::now() + app.config.upstream.timeout / 2;
     let ask = async |session: Session| {
-        if is_certain(&session) {
+        if needs_no_check(&session) {
             return (session, None);
         }
         let answer = introspect(app, context, headers, &session, deadline).await.ok();

@@ -1,8 +1,8 @@
 //! The client's address, and the scheme and host by which the browser reaches the gateway.
 //!
-//! `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Forwarded-Port` are read only if the connection comes from a
-//! trusted proxy. The client is the rightmost address that is not a trusted proxy. Scheme and host are the
-//! rightmost values, which the nearest proxy wrote.
+//! `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Forwarded-Port` are read only if the
+//! connection comes from a trusted proxy. The client's address is the rightmost address that is not a trusted
+//! proxy. Scheme, host and port are the rightmost values, because the nearest proxy wrote these.
 
 use std::{
     borrow::Cow,
@@ -17,7 +17,8 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
-/// Whether a proxy's headers came over a connection from `address`, which is no trusted proxy: they are ignored.
+/// Whether the request has a proxy's headers that the gateway ignores, because `address` is not that of a trusted
+/// proxy.
 pub(super) fn has_ignored_headers(
     headers: &HeaderMap,
     address: SocketAddr,
@@ -80,7 +81,7 @@ pub(super) fn has_valid_host<B>(request: &Request<B>) -> bool {
         (Some(host), None) => {
             host.is_empty() || (Authority::try_from(host).is_ok() && !host.contains(&b'@'))
         }
-        // HTTP/2 has the authority in its target (RFC 9113, section 8.3.1).
+        // In HTTP/2, `:authority` replaces `Host` (RFC 9113, section 8.3.1). hyper puts it into the URI.
         (None, None) if request.version() == Version::HTTP_2 => {
             request.uri().authority().is_some_and(|authority| !authority.as_str().contains('@'))
         }
@@ -121,14 +122,16 @@ fn address(entry: &str) -> Option<IpAddr> {
         .map(|ip| ip.to_canonical())
 }
 
-/// The host with the forwarded port, where it has none itself. The default port of the other scheme is that of a listener
-/// behind the proxy that ended TLS, and not the browser's.
+/// Appends the forwarded port to a host that has none. Port 80 with https, and port 443 with http, are ignored:
+/// then a proxy behind the TLS proxy reports the port of its own listener, not the port of the browser's URL.
 fn with_port<'h>(host: &'h str, port: Option<&str>, https: bool) -> Cow<'h, str> {
     let has_port = host.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
     let port = port.filter(|port| port.bytes().all(|b| b.is_ascii_digit()));
-    let of_other_scheme = if https { 80 } else { 443 };
+    let default_port_of_other_scheme = if https { 80 } else { 443 };
     match port.and_then(|port| port.parse::<u16>().ok()) {
-        Some(port) if !has_port && port != of_other_scheme => format!("{host}:{port}").into(),
+        Some(port) if !has_port && port != default_port_of_other_scheme => {
+            format!("{host}:{port}").into()
+        }
         Some(_) | None => host.into(),
     }
 }

@@ -37,13 +37,13 @@ pub(crate) enum Error {
     MalformedRequest,
     /// The request has no credential.
     CredentialMissing,
-    /// No credential of this project, but a session cookie of another one.
+    /// The request has no credential of this project, but a session cookie of another project.
     CredentialOfOtherProject(Box<OtherProject>),
     /// A Bearer token that is not of this project, beside a session cookie of another one.
     BearerBesideOtherProject(Box<OtherProject>),
     /// The credential is not genuine: its signature, a claim or its form.
     CredentialInvalid(TokenError),
-    /// The token is genuine, but a claim is not accepted.
+    /// The token is genuine, but the configuration does not accept its issuer or audience.
     ClaimNotAccepted(Box<ClaimMismatch>),
     /// The access token has expired and nothing can refresh it.
     CredentialExpired,
@@ -199,7 +199,7 @@ impl Error {
         self.body().message
     }
 
-    /// What an operator needs to know beyond the reason, for the audit line.
+    /// The cause in the audit line: what an operator needs to know beyond the reason.
     pub(crate) fn cause(&self) -> Option<String> {
         match self {
             Self::CredentialInvalid(error) => Some(error.to_string()),
@@ -213,7 +213,7 @@ impl Error {
         }
     }
 
-    /// The body for this request.
+    /// The body of the response to the request with this id.
     pub(crate) fn envelope(&self, request_id: &str) -> ErrorEnvelope {
         let ErrorBody { code, reason, message, since, .. } = self.body();
         let since = since.map(|since| since.to_string());

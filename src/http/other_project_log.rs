@@ -1,5 +1,5 @@
-//! Warns of requests whose only session cookie has another name than the gateway expects: the browser's client and the
-//! gateway are configured with different URLs of one project.
+//! Warns of requests whose only session cookie has another name than the gateway expects. The usual reason is
+//! that the browser's Supabase client and the gateway are configured with different URLs of one project.
 
 use std::{
     collections::BTreeSet,
@@ -8,7 +8,7 @@ use std::{
 
 use crate::session::cookies::OtherProject;
 
-/// Clients choose the names of cookies, so their number is bounded.
+/// The most names that are logged. Clients choose the names of cookies, so they could cause any number of lines.
 const MOST_NAMES: usize = 5;
 
 /// The names that were logged already.

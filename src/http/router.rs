@@ -44,8 +44,8 @@ pub fn public(app: Arc<AppState>, pages: Router) -> Router {
         .with_state(app.clone());
     let documents = docs::router(&openapi()); // /openapi.json, /docs and /docs/{file}
     let routes = browser
-        // No CORS here: a preflight that a proxy asks about belongs to the application behind it. If verify
-        // answered that preflight, the proxy would let it through unchecked.
+        // No CORS here: a preflight that a proxy wants authorized belongs to the application behind the proxy. If
+        // verify answered that preflight, the proxy would let it through unchecked.
         .merge(verify)
         .merge(documents)
         .merge(
@@ -83,7 +83,7 @@ fn browser_routes() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(csrf::csrf)) // GET /api/auth/csrf
 }
 
-/// The same routes as some frameworks spell them.
+/// The same routes with a slash at the end, as some frameworks request them.
 fn browser_routes_with_slash() -> Router<Arc<AppState>> {
     Router::new()
         .route("/api/auth/logout/", post(logout::envelope))
@@ -91,7 +91,7 @@ fn browser_routes_with_slash() -> Router<Arc<AppState>> {
         .route("/api/auth/csrf/", get(csrf::csrf))
 }
 
-/// What a monitor calls, on both listeners.
+/// The routes that monitors call, on both listeners.
 fn health_routes() -> OpenApiRouter<Arc<AppState>> {
     OpenApiRouter::new()
         .routes(routes!(health::healthz)) // GET /healthz
@@ -127,7 +127,8 @@ fn with_standard_layers(routes: Router, app: Arc<AppState>) -> Router {
     )
 }
 
-/// Allows pages of these origins to call the routes and to read the answers. Without any there is no CORS.
+/// Allows pages of `GATEWAY_ALLOWED_ORIGINS` to call the routes and to read the responses (CORS). Without an
+/// origin there is no CORS.
 fn with_cors(routes: Router, app: &Arc<AppState>) -> Router {
     let origins = &app.config.csrf.allowed_origins;
     if origins.is_empty() {
@@ -142,8 +143,9 @@ fn with_cors(routes: Router, app: &Arc<AppState>) -> Router {
     routes.layer(ServiceBuilder::new().layer(bypass).layer(cors))
 }
 
-/// Passes the preflights of allowed origins on to the CORS layer, which answers every OPTIONS request as a preflight and
-/// repeats the headers that it asks for. Any other OPTIONS request goes to the routes, which answer 405, and the response gets the headers of CORS here.
+/// Passes the preflights of allowed origins on to the CORS layer, which would answer every OPTIONS request as a
+/// preflight and allow all headers that it asks for. Any other OPTIONS request goes to the routes, which answer
+/// 405. If it comes from an allowed origin, its response gets the headers of CORS here.
 async fn only_allowed_preflights(
     State((origins, routes)): State<(Arc<[HeaderValue]>, Router)>,
     request: Request,
@@ -174,7 +176,8 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
         .allow_origin(AllowOrigin::list(origins.to_vec()))
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST])
-        // The origin is exact already, and tracing tools add headers of their own to every request.
+        // Allow every header that a preflight names, because tools such as Sentry add headers to every request.
+        // Only preflights of allowed origins get here.
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(EXPOSED_HEADERS)
         .vary(Vary::list([header::ORIGIN, SEC_FETCH_SITE]))

@@ -17,8 +17,8 @@ use crate::{
     telemetry::line_limit::LineLimit,
 };
 
-/// While the store does not answer, every logout would write a line. The log belongs to the whole process, and so does
-/// the limit.
+/// While the store does not answer, every logout would write a log line. The limit is shared by all threads,
+/// because all threads write to one log.
 static STORE_FAILURES: LineLimit = LineLimit::new(20);
 
 impl Logout {
@@ -95,7 +95,7 @@ impl Logout {
     }
 }
 
-/// Logs how many lines were left out since the last call. A background task calls it once a second.
+/// Logs the number of lines that were left out since the last call. A background task calls it once a second.
 pub(crate) fn report_omitted_lines() {
     let omitted = STORE_FAILURES.take_omitted();
     if omitted > 0 {

@@ -8,13 +8,14 @@ use crate::{
     session::{Session, token::session_of},
 };
 
-/// The most refresh tokens of one session that are tried: a session may have one cookie for each domain and path, and
-/// another site can plant any number.
+/// How many refresh tokens of one session the gateway tries. A session may have one cookie for each domain and
+/// path, and another site can plant any number of cookies.
 const MOST_REFRESH_TOKENS: usize = 8;
 
 impl Logout {
-    /// Refreshes the access token with the first refresh token that GoTrue accepts. Only a refused or foreign refresh
-    /// token leads to the next one: any other error concerns GoTrue.
+    /// Refreshes the access token with the first refresh token that GoTrue accepts. The next refresh token is
+    /// tried only if GoTrue refuses one or returns the token of another session: after any other error it would
+    /// fail as well.
     pub(super) async fn refresh_with_any(
         &self,
         session: &Session,

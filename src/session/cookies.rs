@@ -2,8 +2,8 @@
 //! cookies of the library.
 //!
 //! 1. The session is in the cookie `K` (the storage key), or in chunks `K.0`, `K.1`, …, joined up to the first
-//!    gap. It is percent-encoded JSON, or base64url after `base64-`. Older helpers keep it in `sb-access-token` and
-//!    `sb-refresh-token`. `reading` reads the sessions of a jar.
+//!    gap. It is percent-encoded JSON, or base64url after `base64-`. Older helpers of Supabase keep it in
+//!    `sb-access-token` and `sb-refresh-token`. `reading` reads all sessions of a request.
 //! 2. The library also writes `K-user`, `K-code-verifier`, `K-flows-code-verifier` and
 //!    `K-flow-<id>-code-verifier`, and may split each into chunks.
 //!
@@ -23,6 +23,7 @@ use crate::config::{CSRF_COOKIE, Cookies};
 /// skipped, because a request may carry thousands.
 #[derive(Debug)]
 pub struct RequestCookies<'r> {
+    /// The names and values.
     ours: Vec<(Cow<'r, str>, Cow<'r, str>)>,
     /// The storage key of the first session cookie of another project.
     other_key: Option<String>,
@@ -31,9 +32,9 @@ pub struct RequestCookies<'r> {
 /// A session cookie of another project, or of this one under another URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OtherProject {
-    /// The storage key in the request.
+    /// The storage key of the cookie in the request.
     pub(crate) found: String,
-    /// The storage key of this gateway.
+    /// The storage key that the gateway reads.
     pub(crate) expected: String,
 }
 
@@ -134,12 +135,12 @@ enum Role {
     Companion,
 }
 
-/// The access token's cookie of older helpers.
+/// The cookie in which older helpers of Supabase keep the access token.
 const ACCESS_COOKIE: &str = "sb-access-token";
-/// The refresh token's cookie of older helpers.
+/// The cookie in which older helpers of Supabase keep the refresh token.
 const REFRESH_COOKIE: &str = "sb-refresh-token";
 
-/// Whether a logout reads or deletes a cookie of that name.
+/// Whether a logout reads or deletes a cookie with this name.
 fn is_ours(config: &Cookies, name: &str) -> bool {
     let is_extra = |extra: &String| {
         extra == name || (extra.ends_with(KEY_SUFFIX) && role(extra, name).is_some())
@@ -150,12 +151,12 @@ fn is_ours(config: &Cookies, name: &str) -> bool {
         || config.extra.iter().any(is_extra)
 }
 
-/// The end of every storage key that supabase-js makes of a project's URL.
+/// The end of every storage key that @supabase/supabase-js makes from a project's URL.
 const KEY_SUFFIX: &str = "-auth-token";
-/// Names of other projects' cookies are logged, so their length and characters are limited.
+/// The most bytes of a cookie's name in the log. Clients choose the names of the cookies of other projects.
 const MAX_LOGGED_NAME: usize = 128;
 
-/// The storage key of another project, if the cookie belongs to one.
+/// The storage key of the cookie `name`, if it looks like a session cookie of another project and may be logged.
 fn other_key(name: &str) -> Option<String> {
     if !name.starts_with("sb-") || name.len() > MAX_LOGGED_NAME {
         return None;

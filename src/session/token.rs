@@ -1,9 +1,9 @@
 //! The rules for access tokens, apart from the signature.
 //!
 //! 1. `iss` is accepted (`issuers`), and `aud` is present and among the configured ones: GoTrue checks neither
-//!    (recording `logout-aud-and-iss-foreign`).
-//! 2. `exp` is present. `nbf`, if present, is at most 30 s ahead of the gateway's clock. `iat` is no reason to
-//!    refuse: laptops wake up with wrong clocks, and GoTrue accepts such tokens.
+//!    (recording `logout-aud-and-iss-foreign`), so the gateway must.
+//! 2. `exp` is present. `nbf`, if present, is at most 30 s ahead of the gateway's clock. A token is not refused
+//!    for its `iat`: a computer that wakes up may have a wrong clock, and GoTrue accepts such tokens.
 //! 3. `sub` and `session_id` are UUIDs. `session_id` is not the nil UUID: GoTrue turns a local logout of a
 //!    token without a session into a global one (recording `logout-local-without-session-id`). Nor has it
 //!    version 14 or 15: the revocation list stores its facts about a session
@@ -52,7 +52,7 @@ pub enum TokenError {
     /// `alg` is not in `GATEWAY_JWT_ALGORITHMS`.
     #[error("the token's algorithm is not in GATEWAY_JWT_ALGORITHMS")]
     Algorithm,
-    /// The token is signed with an asymmetric key and does not name it.
+    /// The token is signed with an asymmetric key, but its header does not name the key.
     #[error("the token's header names no key (kid)")]
     NoKeyId,
     /// The key of that `kid` is of another algorithm.
@@ -188,7 +188,7 @@ pub fn session_of(token: &str) -> Option<(Uuid, Uuid)> {
     Some((payload.sub?, payload.session_id?))
 }
 
-/// The times of a token that GoTrue itself just returned.
+/// Reads the times of a token that GoTrue itself just returned, without checking its signature.
 #[must_use]
 pub fn validity_of(token: &str) -> Option<Validity> {
     let payload: Payload = object(token.split('.').nth(1)?, MOST_CLAIMS).ok()?;

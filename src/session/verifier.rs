@@ -56,7 +56,7 @@ pub struct CheckedToken {
 impl CheckedToken {
     fn at(now: i64, claims: Arc<Claims>, signature: SignatureStatus) -> Result<Self, TokenError> {
         claims.check_not_before(now)?;
-        // The times of a token that nobody verified say nothing about clocks.
+        // Do not warn of a token whose signature was not verified: anybody may have chosen its times.
         if signature == SignatureStatus::Verified && claims.is_issued_ahead(now) {
             warn_of_clock(&claims, now);
         }
@@ -78,8 +78,9 @@ pub struct Verifier {
     hs256_seen: AtomicBool,
 }
 
+/// Like [`SignatureStatus`], with the key set that verified the signature.
 enum Signature {
-    /// `epoch` is that of the key set; `None` for the shared secret.
+    /// `epoch` is that of the key set; `None` if the shared secret verified the signature.
     Verified {
         epoch: Option<u64>,
     },
@@ -140,7 +141,7 @@ impl Verifier {
         self.needs_no_keys && self.has_keys() != Some(true)
     }
 
-    /// Takes over the issuer that GoTrue publishes.
+    /// Stores the issuer that GoTrue publishes.
     pub(crate) fn set_published_issuer(&self, issuer: Option<String>) {
         self.rules.issuers.set_published(issuer.into());
     }
@@ -150,8 +151,8 @@ impl Verifier {
         self.rules.issuers.published()
     }
 
-    /// Whether the text is a JWT of a session of this project, by its claims. Its signature decides only while the
-    /// gateway does not know which issuer GoTrue publishes.
+    /// Whether the text claims to be an access token of this project, by its issuer and session id. The signature
+    /// is checked only if that depends on GoTrue's issuer and the gateway does not know it yet.
     pub(crate) fn is_of_project(&self, token: &str) -> bool {
         if self.cached(token).is_some() {
             return true;
@@ -165,7 +166,8 @@ impl Verifier {
         }
     }
 
-    /// The claim that is not accepted of a token whose signature verifies.
+    /// The claim for which a token is refused although its signature verifies, with a warning in the log. `None`
+    /// if the signature does not verify.
     pub(crate) fn claim_mismatch(&self, token: &str) -> Option<ClaimMismatch> {
         let unverified = UnverifiedToken::parse(token).ok()?;
         match self.check_signature(&unverified) {
@@ -189,7 +191,7 @@ impl Verifier {
         }
     }
 
-    /// Whether GoTrue may publish another issuer that the gateway would accept.
+    /// Whether the gateway accepts the issuer that GoTrue publishes, which may change.
     pub(crate) fn accepts_published_issuer(&self) -> bool {
         self.rules.issuers.depend_on_gotrue()
     }
@@ -213,7 +215,8 @@ impl Verifier {
         now: i64,
     ) -> Result<CheckedToken, TokenError> {
         let signature = self.check_signature(unverified)?;
-        // Read before the claims are checked: GoTrue may get another issuer meanwhile.
+        // Read the issuer before the claims are checked. If another issuer is stored meanwhile, the cached token
+        // must be outdated.
         let published_issuer = self.rules.issuers.published();
         let claims = Arc::new(unverified.claims(&self.rules)?);
         let status = match signature {

@@ -1,5 +1,5 @@
-//! What an operator reads where a request was refused for the sake of a setting: the audit line's `cause` and one
-//! warning name both sides. The responses name neither.
+//! If a setting may be the reason for a refusal, the audit line's `cause` and one warning must name the value of
+//! the request and that of the gateway. The responses must name neither.
 
 use crate::harness::{
     Browser, CookieFormat, GatewayProcess, TestApp, assert_error, session_cookies,
@@ -40,11 +40,11 @@ async fn the_cookie_of_another_url_of_the_project_is_named_beside_the_gateways_o
         let cause = cause(&log, id);
         assert!(cause.contains(other) && cause.contains(KEY), "{cause}");
     }
-    assert_eq!(warnings(&log, other).len(), 1, "once for each name");
+    assert_eq!(warnings(&log, other).len(), 1, "one warning for each name");
 }
 
 #[tokio::test]
-async fn a_claim_that_alone_is_not_accepted_is_named_with_both_values() {
+async fn the_cause_names_a_claim_of_a_genuine_token_that_is_not_accepted_with_both_values() {
     let app = TestApp::new().await;
     let issuer = format!("{}/auth/v1", app.mock.url());
     for (variable, wrong, claim, value) in [

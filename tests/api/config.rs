@@ -211,7 +211,7 @@ fn a_secret_comes_from_a_file_and_has_no_flag() {
 }
 
 #[test]
-fn a_password_may_stand_in_the_variable_and_not_in_the_flag() {
+fn a_password_is_accepted_in_a_variable_and_refused_in_a_flag() {
     let url = format!("redis://:{MARKER}@127.0.0.1:1");
     let proxy = format!("http://user:{MARKER}@127.0.0.1:1");
     let token = format!("redis://{MARKER}@127.0.0.1:1");
@@ -235,12 +235,12 @@ fn a_password_may_stand_in_the_variable_and_not_in_the_flag() {
     assert_eq!(
         run.unwrap().status.code(),
         Some(1),
-        "the address is valid, and nothing listens there"
+        "the address is accepted, but nothing listens there"
     );
 }
 
 #[test]
-fn a_flag_goes_before_the_file_of_its_variable() {
+fn a_flag_takes_precedence_over_the_file_of_its_variable() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
     command.args(["check", "--store", "memory"]).env_clear();
     command.envs([("SUPABASE_URL", "http://127.0.0.1:1"), ("GATEWAY_STORE_FILE", "/no/such/file")]);

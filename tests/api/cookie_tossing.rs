@@ -116,10 +116,11 @@ async fn in_double_submit_mode_only_the_check_of_the_page_stops_a_planted_pair()
     assert!(!app.is_alive(&victim));
 }
 
-/// The CSRF token is bound to all sessions of the jar: a planted session makes the token of one session fail. A page
-/// that fetches a token for the jar ends every session in it.
+/// A CSRF token is bound to all sessions of the request's cookies, so beside a planted session the gateway
+/// refuses the token of one session alone. A page that fetches a new token ends all of these sessions.
 #[tokio::test]
-async fn a_planted_session_makes_every_other_csrf_token_fail_and_ends_with_the_jar() {
+async fn beside_a_planted_session_the_csrf_token_of_one_session_is_refused_and_a_new_one_ends_both()
+{
     let app = TestApp::new().await;
     for name in [SESSION, "sb-127-auth-token.0"] {
         for (planted_first, scope) in
@@ -160,7 +161,7 @@ async fn a_planted_session_makes_every_other_csrf_token_fail_and_ends_with_the_j
     }
 }
 
-/// An unreadable cookie beside a session hides nothing, whichever comes first.
+/// The gateway must find the session whether the unreadable cookie comes before or after it.
 #[tokio::test]
 async fn of_an_unreadable_cookie_and_a_session_in_any_order_the_session_ends() {
     let app = TestApp::new().await;

@@ -39,7 +39,7 @@ const PAGE_CHECK_CASES: &[(&str, &str, &str, bool, bool)] = &[
     ("", "", "https://evil.example/OWN", false, false),
     ("", "", "about:blank", false, false),
     ("", "", "garbage", false, false),
-    // A page under `no-referrer` posts its form with `Origin: null`.
+    // A page with `Referrer-Policy: no-referrer` posts its form with `Origin: null`.
     ("same-origin", "null", "", true, true),
     ("same-origin", "null", "OWN/page", true, true),
     ("none", "null", "", true, true),
@@ -104,7 +104,7 @@ async fn a_request_of_a_foreign_page_is_refused_before_any_other_check() {
     }
 }
 
-/// A web view that sends no `Origin` still sends a `Referer`.
+/// A web view that sends no `Origin` may still send a `Referer`.
 #[tokio::test]
 async fn an_allowed_origin_of_an_app_is_known_by_its_origin_and_by_its_referer() {
     let page = "capacitor://localhost";

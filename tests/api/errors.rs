@@ -124,7 +124,8 @@ async fn without_a_key_set_the_gateway_is_not_ready() {
 #[tokio::test]
 async fn no_text_of_a_request_or_of_gotrue_reaches_an_error_response() {
     const MARKER: &str = "x9tell-tale9x";
-    // The audit line shows the origin of a foreign page, so this one differs from what no log line may have.
+    // The audit line shows the origin of a foreign page, so this origin does not contain `MARKER`, which no log
+    // line may contain.
     const ORIGIN: &str = "https://foreign-page.example";
     let app = TestApp::new().await;
     let tokens = app.sign_up();

@@ -174,7 +174,11 @@ async fn only_an_allowed_origin_may_send_requests_and_read_responses() {
             }
             assert!(header_list(&preflight, "access-control-allow-methods").contains(&"POST"));
             let headers = header_list(&preflight, "access-control-allow-headers");
-            assert_eq!(headers, ["x-csrf-token", "content-type", "sentry-trace"], "as asked for");
+            assert_eq!(
+                headers,
+                ["x-csrf-token", "content-type", "sentry-trace"],
+                "those that the preflight names"
+            );
             let exposed = header_list(&reply, "access-control-expose-headers");
             for name in ["x-logout-outcome", "x-logout-cookies-left", "x-request-id"] {
                 assert!(exposed.contains(&name), "{exposed:?}");

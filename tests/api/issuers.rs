@@ -1,5 +1,5 @@
-//! Section 3 of the contract: the issuers of access tokens, and what the gateway does while GoTrue has not said which
-//! issuer is its own.
+//! Section 3 of the contract: the issuers of access tokens, and what the gateway does while it does not know the
+//! issuer that GoTrue publishes.
 
 use gotrue_mock::Tokens;
 use serde_json::json;
@@ -9,7 +9,7 @@ use crate::harness::{
 };
 
 const DOCUMENT: &str = ".well-known/openid-configuration";
-/// Not an issuer that follows from `SUPABASE_URL`.
+/// An issuer that does not follow from `SUPABASE_URL`.
 const ISSUER: &str = "https://auth.example.com/auth/v1";
 
 async fn verify(app: &TestApp, tokens: &Tokens) -> u16 {
@@ -33,7 +33,8 @@ async fn the_issuer_that_gotrue_publishes_is_accepted_and_another_one_is_not() {
 }
 
 #[tokio::test]
-async fn a_document_that_fails_or_hangs_keeps_no_key_back_and_is_fetched_again() {
+async fn if_the_fetch_of_the_issuer_fails_or_hangs_the_keys_are_used_and_the_issuer_is_fetched_again()
+ {
     for kind in [json!({"kind": "status", "status": 500}), json!({"kind": "hang"})] {
         let mut fault = json!({"operation": "openid_configuration", "times": 2});
         fault.as_object_mut().unwrap().extend(kind.as_object().unwrap().clone());
@@ -44,13 +45,14 @@ async fn a_document_that_fails_or_hangs_keeps_no_key_back_and_is_fetched_again()
         claims["iss"] = json!(null);
         let without_issuer = app.mock.sign(&claims).unwrap();
         let reply = app.get("/api/auth/verify").bearer(&without_issuer).send().await;
-        assert_eq!(reply.status, 200, "the keys are there: {kind}");
+        assert_eq!(reply.status, 200, "the gateway uses the keys: {kind}");
         eventually("the issuer is accepted", async || verify(&app, &tokens).await == 200).await;
         assert_eq!(app.gotrue_calls(DOCUMENT).len(), 3, "{kind}");
     }
 }
 
-/// A Bearer token that is genuine decides alone, although the gateway does not know its issuer yet.
+/// The gateway must not ignore a genuine Bearer token beside a cookie, although it does not know the token's
+/// issuer yet.
 #[tokio::test]
 async fn while_the_issuer_is_unknown_the_signature_decides_whether_a_bearer_token_is_of_this_project()
  {

@@ -1,5 +1,5 @@
-//! The gateway where people run it: behind servers that speak HTTP/2 without TLS, in containers without a shell, and
-//! where a proxy is the only way out.
+//! The gateway behind servers that speak HTTP/2 without TLS, in containers without a shell, and in networks whose
+//! only way out is a proxy.
 
 use std::{
     process::Command,
@@ -41,7 +41,7 @@ async fn http2_with_prior_knowledge_is_served_on_both_listeners() {
     assert!(by_http2(verify, &["-H", &bearer]).await.ends_with("\n401 2"));
 }
 
-/// A head of HTTP/2 is bounded like one of HTTP/1.1.
+/// `GATEWAY_MAX_HEADER_BYTES` must also limit the heads of HTTP/2.
 #[tokio::test]
 async fn an_http2_request_with_a_head_beyond_the_limit_is_refused() {
     let app = TestApp::with_flags(&[("max-header-bytes", "8192")]).await;
@@ -52,7 +52,7 @@ async fn an_http2_request_with_a_head_beyond_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn health_says_whether_the_configured_listener_is_ready() {
+async fn health_reports_whether_the_configured_listener_is_ready() {
     let app = TestApp::new().await;
     let gateway = GatewayProcess::start(&app, &[]).await;
     let bind = gateway.address.to_string();
@@ -70,7 +70,8 @@ async fn health_says_whether_the_configured_listener_is_ready() {
     assert_eq!(health("nonsense").0, Some(1));
 }
 
-/// A proxy that records the first line of each connection, and passes everything on to `target`.
+/// Starts a proxy that records the first line of each connection and passes everything on to `target`. Returns
+/// its URL and these lines.
 async fn start_proxy(target: String) -> (String, Arc<Mutex<Vec<String>>>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -116,7 +117,7 @@ async fn all_requests_to_gotrue_go_through_the_egress_proxy() {
     );
 }
 
-/// The environment's proxies are meant for other programs.
+/// The gateway must not use it, because the environment's proxies are meant for other programs.
 #[tokio::test]
 async fn a_proxy_of_the_environment_is_not_used_and_the_log_says_what_to_set() {
     let app = TestApp::new().await;
@@ -126,10 +127,10 @@ async fn a_proxy_of_the_environment_is_not_used_and_the_log_says_what_to_set() {
     gateway.request("POST", "/logout").bearer(&tokens.access_token).send().await;
     assert!(!app.is_alive(&tokens) && seen.lock().unwrap().is_empty());
     let log = gateway.stop();
-    let named = |line: &serde_json::Value| {
+    let names_setting = |line: &serde_json::Value| {
         line["level"] == "WARN" && line["message"].to_string().contains("GATEWAY_EGRESS_PROXY")
     };
-    assert!(log.lines.iter().any(named), "{}", log.text);
+    assert!(log.lines.iter().any(names_setting), "{}", log.text);
 }
 
 #[tokio::test]
@@ -142,12 +143,12 @@ async fn if_the_egress_proxy_is_down_the_log_and_check_name_it() {
     gateway.request("POST", "/logout").bearer(&tokens.access_token).send().await;
     assert!(app.is_alive(&tokens));
     let log = gateway.stop();
-    let names = |line: &serde_json::Value| {
+    let names_proxy = |line: &serde_json::Value| {
         let message = line["message"].to_string();
         message.contains("the gateway cannot connect to GoTrue")
             && message.contains("GATEWAY_EGRESS_PROXY")
     };
-    assert!(log.lines.iter().any(names), "{}", log.text);
+    assert!(log.lines.iter().any(names_proxy), "{}", log.text);
     let mut check = Command::new(gateway_binary());
     check.arg("check").env_clear().env("SUPABASE_URL", app.mock.url());
     let checked = check.env("GATEWAY_EGRESS_PROXY", &proxy).output().unwrap();
@@ -156,9 +157,9 @@ async fn if_the_egress_proxy_is_down_the_log_and_check_name_it() {
     assert!(line.contains("FAILED") && line.contains("GATEWAY_EGRESS_PROXY"), "{line}");
 }
 
-/// Each of these headers, and the addresses that are named already.
+/// Each of these headers must cause one warning, unless `GATEWAY_TRUSTED_PROXIES` has the address of the sender.
 #[tokio::test]
-async fn an_unnamed_proxy_is_named_in_one_warning_although_another_one_is_trusted() {
+async fn a_proxy_that_is_not_trusted_causes_one_warning_even_if_another_proxy_is_trusted() {
     let app = TestApp::new().await;
     for header in ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port"] {
         for (trusted, warnings) in [("", 1), ("10.0.0.1", 1), ("127.0.0.0/8", 0)] {

@@ -101,7 +101,10 @@ async fn a_bearer_token_that_is_not_of_this_project_is_refused_without_a_session
                 let request = app.request(method, path).header("Authorization", &bearer);
                 let reply = request.cookies(cookies).send().await;
                 assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
-                assert!(reply.set_cookies().is_empty(), "{bearer} {path}: no cookie was judged");
+                assert!(
+                    reply.set_cookies().is_empty(),
+                    "{bearer} {path}: the request has no session cookie"
+                );
             }
         }
     }

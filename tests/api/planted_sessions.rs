@@ -1,5 +1,5 @@
-//! Sections 3 and 8 of the contract: cookies that another site planted beside the session neither hide it, nor block its
-//! logout.
+//! Sections 3 and 8 of the contract: cookies that another site planted beside the session must not hide the
+//! session or prevent its logout.
 
 use gotrue_mock::{Algorithm, Tokens};
 use rstest::rstest;
@@ -138,7 +138,7 @@ async fn a_global_logout_is_made_with_the_most_certain_session_of_the_user() {
 }
 
 #[tokio::test]
-async fn a_genuine_token_that_the_configuration_refuses_is_kept_in_every_order() {
+async fn cookies_with_a_genuine_token_that_the_configuration_refuses_stay_in_either_order() {
     let issuer = "https://elsewhere.example/auth/v1";
     let app = TestApp::with_flags(&[("jwt-issuer", issuer)]).await;
     let tokens = app.sign_up();
@@ -149,11 +149,11 @@ async fn a_genuine_token_that_the_configuration_refuses_is_kept_in_every_order()
         assert!(reply.set_cookies().is_empty(), "{reply:?}");
     }
     let reply = app.post("/logout").cookies(&forged(&tokens, 0)).send().await;
-    assert!(!reply.set_cookies().is_empty(), "nothing genuine is in the jar");
+    assert!(!reply.set_cookies().is_empty(), "the cookies have no genuine token");
 }
 
 #[tokio::test]
-async fn while_gotrue_is_down_a_planted_cookie_withholds_no_csrf_token() {
+async fn while_gotrue_is_down_a_planted_cookie_does_not_prevent_a_csrf_token() {
     let app = TestApp::new().await;
     let tokens = app.sign_up();
     let planted = unverifiable(&tokens, 0);
@@ -167,11 +167,11 @@ async fn while_gotrue_is_down_a_planted_cookie_withholds_no_csrf_token() {
     };
     let reply = log_out(&jar).await;
     assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_unavailable"));
-    // The CSRF token is bound to the planted access token itself: a forger cannot use it with the genuine one.
+    // The CSRF token is bound to the planted access token itself, so it is not valid with another planted token.
     let other = [unverifiable(&tokens, 1), session(&tokens)].concat();
     assert_error(&log_out(&other).await, 403, "CSRF_FAILED", Some("invalid"));
     let alone = app.get("/api/auth/csrf").cookies(&planted).send().await;
-    assert_eq!(alone.status, 500, "nobody knows whether it is a session: {alone:?}");
+    assert_eq!(alone.status, 500, "only GoTrue could verify the token: {alone:?}");
 }
 
 #[tokio::test]

@@ -30,9 +30,9 @@ async fn another_method_is_405_with_allow_and_another_path_is_404() {
         ("/openapi.json", "GET,HEAD"),
         ("/docs", "GET,HEAD"),
     ];
-    let alike =
+    let with_and_without_slash =
         |(path, allowed): (&str, _)| [(path.to_owned(), allowed), (format!("{path}/"), allowed)];
-    for (path, allowed) in known.into_iter().flat_map(alike) {
+    for (path, allowed) in known.into_iter().flat_map(with_and_without_slash) {
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "BREW"] {
             if allowed.contains(method) {
                 continue;

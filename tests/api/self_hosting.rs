@@ -17,7 +17,8 @@ use crate::harness::{Setup, TestApp};
 /// The URL that browsers use. No server answers there: the gateway must reach GoTrue by `GOTRUE_URL`.
 const BROWSER_URL: &str = "https://supabase.example.com";
 
-/// Starts a mock that signs with HS256, as the stock stack does, and whose clock is the binary's.
+/// Starts a mock that signs with HS256, as the stock stack does, and that uses the system's time, as the
+/// gateway's process does.
 async fn start_gotrue() -> TestApp {
     let setup = Setup::new().start_time(Clock::system().unix_seconds()).algorithm(Algorithm::Hs256);
     setup.issuer(&format!("{BROWSER_URL}/auth/v1")).start().await

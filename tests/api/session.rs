@@ -25,7 +25,8 @@ async fn with_a_bearer_token_the_cookies_are_not_used() {
         claims[claim] = value;
         app.mock.sign(&claims).unwrap()
     };
-    // Each of these is a JWT with an accepted issuer and a session, so it decides alone, and is refused.
+    // Each of these is a JWT with an accepted issuer and a session, so the gateway must use only this token, and
+    // refuse it.
     let invalid = [
         with("sub", json!(5)),
         with("exp", json!("never")),

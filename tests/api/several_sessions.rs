@@ -1,5 +1,5 @@
-//! Sections 3 and 6 of the contract: a cookie jar that shows several sessions. Every session ends, and the response is
-//! success only if all of them have ended.
+//! Sections 3 and 6 of the contract: a request whose cookies hold several sessions. Every session must end, and
+//! the response may be success only if all of them have ended.
 
 use gotrue_mock::Tokens;
 use rstest::rstest;
@@ -16,7 +16,7 @@ fn stored(tokens: &Tokens, format: CookieFormat) -> Cookies {
     session_cookies(K, &tokens.access_token, &tokens.refresh_token, format)
 }
 
-/// Fetches the CSRF token of the jar and logs out with it, as a page does.
+/// Fetches the CSRF token for these cookies and logs out with it, as a page does.
 async fn log_out(app: &TestApp, target: &str, jar: &Cookies) -> Reply {
     let reply = app.get("/api/auth/csrf").cookies(jar).send().await;
     assert_eq!(reply.status, 200, "{reply:?}");
@@ -38,7 +38,7 @@ async fn both_sessions_of_a_jar_end_in_either_order_and_a_third_one_stays() {
             let reply = log_out(&app, route, &jar).await;
             assert_success(&reply, route, old.user_id, "revoked");
             assert!(!app.is_alive(&old) && !app.is_alive(&new), "{route} {old_first}");
-            assert!(app.is_alive(&phone), "a session outside of the jar stays");
+            assert!(app.is_alive(&phone), "a session that is not in the cookies stays");
             for tokens in [&old, &new] {
                 assert_eq!(app.verify(tokens).await, 401, "both are on the revocation list");
             }
@@ -104,7 +104,7 @@ async fn the_response_is_success_only_if_every_session_has_ended() {
     assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
     assert_eq!(reply.header("x-logout-outcome"), Some("failed"));
     assert!(app.is_alive(&old) != app.is_alive(&new), "GoTrue ended one of them");
-    assert_eq!(app.gotrue_calls("logout").len(), 2, "each is asked for once");
+    assert_eq!(app.gotrue_calls("logout").len(), 2, "GoTrue gets one logout for each session");
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn an_expired_session_of_a_jar_is_refreshed_and_ends_with_the_other() {
 }
 
 #[tokio::test]
-async fn with_global_and_others_each_user_of_a_jar_is_asked_for_once() {
+async fn with_global_and_others_gotrue_gets_one_logout_for_each_user_of_the_cookies() {
     let app = TestApp::new().await;
     for scope in ["global", "others"] {
         let old = app.sign_up();
@@ -132,7 +132,7 @@ async fn with_global_and_others_each_user_of_a_jar_is_asked_for_once() {
         let before = app.gotrue_calls("logout").len();
         let reply = log_out(&app, &format!("/logout?scope={scope}"), &jar).await;
         assert_success(&reply, "/logout", old.user_id, "revoked");
-        assert_eq!(app.gotrue_calls("logout").len() - before, 2, "one for each user");
+        assert_eq!(app.gotrue_calls("logout").len() - before, 2, "one logout for each user");
         assert!(!app.is_alive(&phone), "{scope}");
         if scope == "global" {
             assert!(!app.is_alive(&old) && !app.is_alive(&new) && !app.is_alive(&stranger));
@@ -144,7 +144,7 @@ async fn with_global_and_others_each_user_of_a_jar_is_asked_for_once() {
 }
 
 #[tokio::test]
-async fn verify_takes_the_first_session_that_lives_and_refuses_a_revoked_one_of_another_user() {
+async fn verify_uses_the_first_valid_session_and_refuses_a_revoked_one_of_another_user() {
     let app = TestApp::new().await;
     let old = app.sign_up();
     let (new, stranger) = (app.sign_in_again(&old), app.sign_up());
@@ -163,7 +163,7 @@ async fn verify_takes_the_first_session_that_lives_and_refuses_a_revoked_one_of_
     }
 }
 
-/// Older helpers write two plain cookies, and the gateway may be told other names for them.
+/// Older helpers of Supabase write two plain cookies. Settings of the gateway may give their names.
 #[tokio::test]
 async fn two_plain_cookies_are_a_session_like_any_other() {
     let named = [("cookie-name", "sb-access-token"), ("refresh-cookie-name", "sb-refresh-token")];

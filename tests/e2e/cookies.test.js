@@ -110,6 +110,6 @@ test("one logout ends the sessions of several domains and paths and deletes thei
   await logOut(tab, "You are signed out.");
 
   assert.deepEqual(await authCookies(profile), []);
-  // The browser sends the cookies of all three sessions, and success means that all of them are over.
+  // The browser sends the cookies of all three sessions, and success means that all of them have ended.
   assert.equal((await mock.sessions()).length, 0);
 });

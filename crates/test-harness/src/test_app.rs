@@ -157,7 +157,8 @@ impl Setup {
     }
 }
 
-/// Parses the settings `flags` and ignores the environment variables of the test process.
+/// Parses settings, which `flags` names by their flags, and ignores the environment variables of the test
+/// process.
 fn config(flags: &BTreeMap<String, String>) -> Config {
     for (flag, value) in flags {
         leak_check::record_setting(flag, value);
@@ -232,9 +233,9 @@ impl TestApp {
 
     /// The number of calls that the mock received, except fetches of the key set, the issuer and the version.
     pub fn gotrue_call_count(&self) -> usize {
-        let is_other =
+        let is_background_fetch =
             |path: &str| path.starts_with("/auth/v1/.well-known/") || path == "/auth/v1/health";
-        self.mock.calls().iter().filter(|call| !is_other(&call.path)).count()
+        self.mock.calls().iter().filter(|call| !is_background_fetch(&call.path)).count()
     }
 
     /// Fetches a CSRF token for the session with `GET /api/auth/csrf`, as an application does.

@@ -1,7 +1,7 @@
-//! Fetches the project's key set, and with it the issuer that GoTrue publishes.
+//! Fetches the project's key set, and at the same times the issuer that GoTrue publishes.
 //!
-//! The two do not depend on each other: a document that fails or hangs does not keep back the keys, and is fetched again
-//! before they are.
+//! If the fetch of the issuer fails or hangs, the gateway still uses the new key set. It then fetches the issuer
+//! again soon, and does not wait for the next fetch of the key set.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use tokio::{
 
 use crate::http::state::AppState;
 
-/// The longest time that the keys wait for the issuer.
+/// How long a fetch of the issuer may delay the use of a new key set.
 const ISSUER_WAIT: Duration = Duration::from_secs(1);
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Fetches the keys and the issuer for ever, on schedule and when a token needs newer ones.
+/// Fetches the key set and the issuer on schedule, and when a token may need newer ones. Never returns.
 pub(super) async fn keep_fetching(app: &AppState) {
     let issuer_failed = Notify::new();
     let fetch = || async {
@@ -29,7 +29,8 @@ pub(super) async fn keep_fetching(app: &AppState) {
             gotrue.issuer(now + timeout.min(ISSUER_WAIT)),
             gotrue.jwks(missing_is_empty, now + timeout)
         );
-        // Stored before the keys: a token must not verify and then be refused for its issuer.
+        // Store the issuer before the keys, or a token that verifies with the new keys could be refused for its
+        // issuer.
         match issuer {
             Ok(issuer) => app.verifier.set_published_issuer(issuer),
             Err(_) => issuer_failed.notify_one(),
@@ -39,23 +40,24 @@ pub(super) async fn keep_fetching(app: &AppState) {
     join!(app.jwks.keep_fetching(fetch), retry_issuer(app, &issuer_failed));
 }
 
-/// Fetches the issuer alone after a fetch failed. Until then the issuer of the last answer counts. Logs one warning for
-/// all failures until the next answer.
+/// Fetches the issuer alone after a fetch has failed, until GoTrue answers. Meanwhile the gateway accepts the
+/// issuer of GoTrue's last answer. Logs only one warning until GoTrue answers.
 async fn retry_issuer(app: &AppState, failed: &Notify) {
     loop {
         failed.notified().await;
         let mut pause = FIRST_RETRY;
-        let mut is_warned = false;
+        let mut has_warned = false;
         loop {
             let deadline = Instant::now() + app.config.upstream.timeout;
             let cause = match app.logout.gotrue.issuer(deadline).await {
                 Ok(issuer) => break app.verifier.set_published_issuer(issuer),
                 Err(cause) => cause,
             };
-            if !std::mem::replace(&mut is_warned, true) && app.verifier.accepts_published_issuer() {
+            if !std::mem::replace(&mut has_warned, true) && app.verifier.accepts_published_issuer()
+            {
                 tracing::warn!(
                     %cause,
-                    "the gateway could not ask GoTrue for its issuer (/.well-known/openid-configuration) and tries again: \
+                    "the gateway could not fetch GoTrue's issuer (/.well-known/openid-configuration) and tries again: \
                      until GoTrue answers, tokens of an issuer that does not follow from SUPABASE_URL are refused"
                 );
             }

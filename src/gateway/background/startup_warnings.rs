@@ -62,7 +62,8 @@ async fn warn_about_old_gotrue(app: &AppState) {
     }
 }
 
-/// The issuer is fetched with the key set.
+/// Warns once if GoTrue's issuer does not match the configuration. The task that fetches the key set also fetches
+/// the issuer, so this task only waits for it.
 async fn warn_about_issuer(app: &AppState) {
     let supabase = &app.config.supabase;
     let published = loop {

@@ -85,7 +85,7 @@ proptest! {
 #[case("192.168.1.20", Some("+8080"), "http://192.168.1.20")]
 #[case("192.168.1.20", Some("443"), "http://192.168.1.20")]
 #[case("192.168.1.20", None, "http://192.168.1.20")]
-fn the_forwarded_port_counts_where_the_host_has_none(
+fn the_forwarded_port_is_used_if_the_host_has_none(
     #[case] host: &str,
     #[case] port: Option<&str>,
     #[case] origin: &str,
@@ -105,7 +105,7 @@ fn the_forwarded_port_counts_where_the_host_has_none(
 #[case("https", "443", "https://app.example")]
 #[case("https", "8443", "https://app.example:8443")]
 #[case("http", "443", "http://app.example")]
-fn the_port_of_a_listener_behind_the_end_of_tls_does_not_count(
+fn the_port_of_a_listener_behind_the_tls_proxy_is_ignored(
     #[case] proto: &str,
     #[case] port: &str,
     #[case] origin: &str,

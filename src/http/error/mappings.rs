@@ -1,4 +1,4 @@
-//! The errors of other modules as errors that a client can see.
+//! Converts the errors of other modules into the errors that clients get.
 
 use super::Error;
 use crate::{

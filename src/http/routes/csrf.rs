@@ -100,16 +100,20 @@ pub(in crate::http) async fn csrf(
     Ok(response)
 }
 
-/// What a CSRF token of these sessions may be bound to.
+/// The bindings of CSRF tokens for the sessions of one request.
 ///
-/// A forger can write an HS256 token with the ids of another user's session. Without the secret only GoTrue can
-/// distinguish it from a genuine one, and GoTrue cannot once it has expired. So a CSRF token that is minted without
-/// GoTrue's word is bound to that access token alone. One that is bound to the session was minted while GoTrue accepted
-/// the session's token, so it stays valid after the access token has expired.
+/// An attacker can forge an HS256 token with the ids of another user's session. Without the secret only GoTrue
+/// can distinguish it from a genuine one, and once it has expired, GoTrue cannot either. So if GoTrue has not
+/// confirmed an access token, a new CSRF token is bound to that access token instead of its session. A CSRF token
+/// that is bound to the session was made while GoTrue accepted the session's token, so it stays valid after the
+/// access token has expired.
 pub(super) struct Bindings {
+    /// The binding to all sessions by their ids.
     to_sessions: Binding,
-    /// `None` if the gateway verified all access tokens.
+    /// The same binding, but to the access token itself for each session that the gateway did not verify. `None`
+    /// if the gateway verified all access tokens.
     to_tokens: Option<Binding>,
+    /// Whether the session is that of an expired Bearer token with the refresh token of a cookie.
     has_bearer: bool,
 }
 
@@ -162,16 +166,21 @@ impl Bindings {
         }
     }
 
-    /// The bindings that a logout accepts.
+    /// The bindings of CSRF tokens that a logout accepts.
     pub(super) fn accepted(&self) -> Vec<Binding> {
-        // A Bearer token's logout would use the cookie's refresh token, and a forger can write such a Bearer token.
+        // This logout would use the cookie's refresh token, and an attacker can forge the Bearer token: accept
+        // only a CSRF token that is bound to the session.
         let to_tokens = self.to_tokens.clone().filter(|_| !self.has_bearer);
         std::iter::once(self.to_sessions.clone()).chain(to_tokens).collect()
     }
 }
 
-/// Whether all sessions are known to be genuine. A session that has ended, or whose user is banned, is genuine. Sessions
-/// that nobody can verify, because they have expired or GoTrue does not answer, are no reason to refuse the others.
+/// Whether all sessions are known to be genuine. A session that has ended, or whose user is banned, is genuine.
+///
+/// # Errors
+/// The first error, if there is one for every session: GoTrue refuses its token or does not answer. An error of
+/// only some sessions makes the result `false`, because a planted cookie must not prevent a CSRF token for the
+/// others.
 async fn all_are_genuine(
     app: &AppState,
     context: &RequestContext,
@@ -196,7 +205,8 @@ async fn all_are_genuine(
     refused.filter(|_| !has_usable).map_or(Ok(are_genuine), Err)
 }
 
-/// Whether a session is genuine; `false` for an expired one that only GoTrue could have verified.
+/// Whether a session is genuine. An expired session that only GoTrue could have verified may be genuine: the
+/// result is `false`, and no error.
 async fn is_genuine(
     app: &AppState,
     context: &RequestContext,

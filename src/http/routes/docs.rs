@@ -78,8 +78,8 @@ pub(in crate::http) fn router(openapi: &OpenApi) -> Router {
         )
 }
 
-/// The page at `/docs` or `/docs/`; its links need another directory at each. The library has a page of its own, but
-/// it is stored compressed.
+/// The HTML of `/docs` and `/docs/`. `directory` is the prefix of its links, which are relative to the path of
+/// the page. The library's own page is not used, because it is stored compressed.
 fn page(directory: &str) -> impl IntoResponse {
     let page = PAGE.replace("{directory}", directory);
     ([(header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY)], Html(page))

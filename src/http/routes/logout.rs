@@ -204,10 +204,10 @@ async fn authorize_and_end(
             return FinishedLogout::before_session(response, Some(scope));
         }
     };
-    // The permit is held until the revocations have ended, even if the client hangs up.
+    // The request holds its permit until the revocations have ended, even if the client hangs up.
     let _permit = match app.in_flight.take(jar::best_proof(&sessions)) {
         Ok(permit) => permit,
-        // The client may try again, so the cookies stay.
+        // Keep the cookies, because the client may try again.
         Err(overloaded) => {
             let response = LogoutResponse::refused(overloaded.into());
             return FinishedLogout::not_tried(response, scope, sessions);

@@ -2,7 +2,7 @@
 //! with the identity in headers, or 401 with the reason in a header.
 //!
 //! A session that was logged out at a gateway is refused at once, although its access token has not expired, and
-//! the log has a line about it. With `?redirect=<path>` a person's browser is redirected instead of refused.
+//! the log has a line about it. With `?redirect=<path>` a page load is redirected instead of refused.
 
 mod session;
 
@@ -35,7 +35,7 @@ const AAL: HeaderName = HeaderName::from_static("x-auth-aal");
 const ANONYMOUS: HeaderName = HeaderName::from_static("x-auth-anonymous");
 const CLIENT_ID: HeaderName = HeaderName::from_static("x-auth-client-id");
 const CARRIER: HeaderName = HeaderName::from_static("x-auth-carrier");
-/// Why there is no identity.
+/// The reason of a 401.
 const REASON: HeaderName = HeaderName::from_static("x-auth-reason");
 
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
@@ -62,21 +62,21 @@ pub(in crate::http) async fn verify(
     headers: HeaderMap,
 ) -> Response {
     let found = session::find(&app, &context, &headers).await;
-    app.metrics.verified(found.as_ref().err().map(|none| none.error.reason()));
+    app.metrics.verified(found.as_ref().err().map(|refused| refused.error.reason()));
     match found {
         Ok(session) => identity(&session).into_response(),
-        Err(none) => refusal(&app, none, uri.query(), &headers),
+        Err(refused) => refusal(&app, refused, uri.query(), &headers),
     }
 }
 
 fn refusal(
     app: &AppState,
-    none: VerifyError,
+    refused: VerifyError,
     query: Option<&str>,
     headers: &HeaderMap,
 ) -> Response {
-    let reason = reason(&none);
-    let Some(reason) = reason else { return none.error.into_response() };
+    let reason = reason(&refused);
+    let Some(reason) = reason else { return refused.error.into_response() };
     let target = query.filter(|_| is_navigation(headers)).and_then(|query| {
         let requested =
             form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "redirect");
@@ -85,26 +85,27 @@ fn refusal(
     let mut response = match target.and_then(|target| HeaderValue::try_from(target.location()).ok())
     {
         Some(location) => (StatusCode::FOUND, [(header::LOCATION, location)]).into_response(),
-        None => none.error.into_response(),
+        None => refused.error.into_response(),
     };
     response.headers_mut().insert(REASON, HeaderValue::from_static(reason));
     response
 }
 
 /// The value of `X-Auth-Reason`; `None` for an error that is no 401.
-fn reason(none: &VerifyError) -> Option<&'static str> {
-    if none.error.status() != StatusCode::UNAUTHORIZED {
+fn reason(refused: &VerifyError) -> Option<&'static str> {
+    if refused.error.status() != StatusCode::UNAUTHORIZED {
         return None;
     }
-    Some(match none.error {
-        Error::CredentialExpired if none.is_refreshable => "refreshable",
-        // The session has ended at GoTrue, and not at a gateway.
+    Some(match refused.error {
+        Error::CredentialExpired if refused.is_refreshable => "refreshable",
+        // GoTrue says that the session has ended, although no gateway has ended it.
         Error::SessionNotFound => Reason::Revoked.as_str(),
-        _ => none.error.reason().as_str(),
+        _ => refused.error.reason().as_str(),
     })
 }
 
-/// Whether a person's browser loads a page. Browsers without fetch metadata are known by what they accept.
+/// Whether a browser requests a page to show it. A browser that sends no `Sec-Fetch-Mode` is recognised by its
+/// `Accept`.
 fn is_navigation(headers: &HeaderMap) -> bool {
     match headers.get(SEC_FETCH_MODE) {
         Some(mode) => mode == "navigate",

@@ -1,8 +1,9 @@
-//! Connections of HTTP/2 with prior knowledge: Cloud Run and Envoy speak it to the servers behind them.
+//! Serves connections of HTTP/2 with prior knowledge, by which Cloud Run and Envoy connect to the servers behind
+//! them.
 //!
-//! 1. A head may have `GATEWAY_MAX_HEADER_BYTES`; a larger one is 431. A connection carries at most [`MAX_STREAMS`]
-//!    requests at once, so it may hold that many heads.
-//! 2. A connection without a request is closed after `GATEWAY_HEADER_TIMEOUT`.
+//! 1. A head may have `GATEWAY_MAX_HEADER_BYTES` bytes; a request with a larger one is answered 431. A connection
+//!    carries at most [`MAX_STREAMS`] requests at once, so it may hold that many heads in memory.
+//! 2. A connection without a request in flight is closed after `GATEWAY_HEADER_TIMEOUT`.
 //! 3. At shutdown, requests in flight are served to their end.
 
 use std::time::Duration;
@@ -21,15 +22,16 @@ use tower::Service;
 use super::GRACE;
 use crate::{config::Limits, http::client_addr::PeerAddress};
 
-/// Requests in flight on one connection. Proxies open another connection for more.
+/// The most requests in flight on one connection. Proxies open another connection for more.
 const MAX_STREAMS: u32 = 32;
-/// For a body, which may have 8 KiB.
+/// The flow-control window of a request, for a body, which may have 8 KiB.
 const STREAM_WINDOW: u32 = 16 * 1024;
+/// The flow-control window of all requests on a connection together.
 const CONNECTION_WINDOW: u32 = 64 * 1024;
-/// Responses are smaller, but for those of `/docs`.
+/// The most octets of a response that wait in memory for the client. Only responses of `/docs` are larger.
 const MAX_SEND_BUFFER: usize = 16 * 1024;
-/// Streams that the client reset before the gateway served them, or that broke a rule: with more of them, the
-/// connection is closed (CVE-2023-44487, CVE-2025-8671).
+/// The most streams that the client may reset before the gateway serves them, and the most that may break a rule.
+/// With more of them, the connection is closed (CVE-2023-44487, CVE-2025-8671).
 const MAX_RESET_STREAMS: usize = 20;
 
 /// hyper's limits. Each is set, even to its default, because the gateway's resistance to attacks depends on it.
@@ -43,7 +45,7 @@ pub(super) fn builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
         .max_send_buf_size(MAX_SEND_BUFFER)
         .max_pending_accept_reset_streams(MAX_RESET_STREAMS)
         .max_local_error_reset_streams(MAX_RESET_STREAMS)
-        // A client that vanished while a request is in flight answers no ping.
+        // Send pings, so that the connection ends if the client has vanished while a request is in flight.
         .keep_alive_interval(limits.header_timeout)
         .keep_alive_timeout(limits.header_timeout)
         .auto_date_header(true);
@@ -59,39 +61,39 @@ pub(super) async fn serve(
     idle_timeout: Duration,
     shutdown: &CancellationToken,
 ) -> hyper::Result<()> {
-    let (in_flight, mut observed) = watch::channel(0_usize);
+    let (in_flight, mut in_flight_count) = watch::channel(0_usize);
     let service = service_fn(move |request: Request<Incoming>| {
-        let permit = InFlight::begin(in_flight.clone());
+        let guard = InFlight::begin(in_flight.clone());
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(address);
         let response = app.clone().call(request);
         async move {
             let response = response.await;
-            drop(permit);
+            drop(guard);
             response
         }
     });
     let mut connection = std::pin::pin!(http.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         ended = connection.as_mut() => return ended,
-        () = idle(observed.clone(), idle_timeout) => {}
+        () = idle(in_flight_count.clone(), idle_timeout) => {}
         () = shutdown.cancelled() => {}
     }
     connection.as_mut().graceful_shutdown();
     loop {
         let last_response = async {
-            let _ = observed.wait_for(|in_flight| *in_flight == 0).await;
+            let _ = in_flight_count.wait_for(|in_flight| *in_flight == 0).await;
         };
         tokio::select! {
             ended = connection.as_mut() => return ended,
             () = last_response => {}
         }
-        // The client gets the last response, and confirms that it opens no stream any more. A request that it sent
-        // before it knew that the connection ends may still arrive, and is served.
+        // Let the client receive the last response and confirm that it opens no more streams. A request that it
+        // sent before it received GOAWAY may still arrive, and is served.
         if let Ok(ended) = timeout(GRACE, connection.as_mut()).await {
             return ended;
         }
-        if *observed.borrow_and_update() == 0 {
+        if *in_flight_count.borrow_and_update() == 0 {
             return Ok(());
         }
     }
@@ -109,7 +111,7 @@ async fn idle(mut in_flight: watch::Receiver<usize>, idle_timeout: Duration) {
     }
 }
 
-/// Counts a request as in flight until it is dropped.
+/// Counts a request as in flight until this value is dropped.
 struct InFlight(watch::Sender<usize>);
 
 impl InFlight {
@@ -143,7 +145,7 @@ mod tests {
     const GOAWAY: u8 = 7;
 
     /// Reads frames (RFC 9113, section 4.1) up to the first of this type. Returns whether there is one.
-    async fn reads(client: &mut DuplexStream, frame_type: u8) -> bool {
+    async fn receives_frame(client: &mut DuplexStream, frame_type: u8) -> bool {
         let mut head = [0; 9];
         while client.read_exact(&mut head).await.is_ok() {
             let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
@@ -157,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_request_that_crosses_the_end_of_the_connection_is_served_however_long_it_takes() {
+    async fn a_request_that_was_sent_before_goaway_arrived_is_served_however_long_it_takes() {
         let slow = get(|| async { sleep(5 * GRACE).await });
         let app = Router::new().route("/", slow);
         let (http, shutdown) = (builder(&parse(&[]).limits), CancellationToken::new());
@@ -165,13 +167,13 @@ mod tests {
         let address = PeerAddress((Ipv4Addr::LOCALHOST, 1).into());
         let idle_timeout = Duration::from_mins(1);
         let serving = serve(&http, server, app, address, idle_timeout, &shutdown);
-        let asking = async {
+        let client_side = async {
             client.write_all(&[PREFACE, SETTINGS].concat()).await.unwrap();
             shutdown.cancel();
-            assert!(reads(&mut client, GOAWAY).await, "the gateway ends the connection");
+            assert!(receives_frame(&mut client, GOAWAY).await, "the gateway ends the connection");
             client.write_all(REQUEST).await.unwrap();
-            assert!(reads(&mut client, HEADERS).await, "the request is answered");
+            assert!(receives_frame(&mut client, HEADERS).await, "the request is answered");
         };
-        let (_, ()) = tokio::join!(serving, asking);
+        let (_, ()) = tokio::join!(serving, client_side);
     }
 }

@@ -1,4 +1,5 @@
-//! Tells HTTP/2 with prior knowledge (RFC 9113, section 3.3) from HTTP/1.1 by the first octets of a connection.
+//! Distinguishes HTTP/2 with prior knowledge (RFC 9113, section 3.3) from HTTP/1.1 by the first octets of a
+//! connection.
 
 use std::{
     io::{self, IoSlice},
@@ -18,8 +19,9 @@ pub(super) enum Protocol {
     Http2,
 }
 
-/// Reads octets as long as they begin the preface. The returned stream gives them again. `None` if the client closed the connection without
-/// sending any.
+/// Determines the protocol of a connection: reads octets as long as they match the preface of HTTP/2. The
+/// returned stream yields these octets again. `None` if the client closes the connection without sending any
+/// octet.
 pub(super) async fn detect<S: AsyncRead + Unpin>(
     mut stream: S,
 ) -> io::Result<Option<(Protocol, Rewound<S>)>> {
@@ -37,10 +39,12 @@ pub(super) async fn detect<S: AsyncRead + Unpin>(
     Ok((length > 0).then_some((protocol, Rewound { octets, given: 0, length, stream })))
 }
 
-/// A stream that first gives the octets that were read from it already.
+/// A stream that first yields the octets that [`detect`] has read from it.
 #[derive(Debug)]
 pub(super) struct Rewound<S> {
+    /// The octets that [`detect`] has read, in the first `length` places.
     octets: [u8; PREFACE.len()],
+    /// How many of the octets the stream has yielded again.
     given: usize,
     length: usize,
     stream: S,
@@ -59,7 +63,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
         let end = self.given + length;
         buffer.put_slice(self.octets.get(self.given..end).unwrap_or_default());
         self.given = end;
-        // The octets that are here already come in the same read, as if the first ones had not been read before.
+        // Also read what has arrived since, so that the reader gets all octets in one read, as it would without
+        // `detect`.
         match Pin::new(&mut self.stream).poll_read(cx, buffer) {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Ready(Ok(())) | Poll::Pending => Poll::Ready(Ok(())),
@@ -113,7 +118,7 @@ mod tests {
     #[case::another_version(&["PRI * HTTP/1.1\r\n"], Protocol::Http1)]
     #[case::cut_off(&["PR"], Protocol::Http1)]
     #[tokio::test]
-    async fn the_first_octets_tell_the_protocol_and_are_read_again(
+    async fn the_first_octets_determine_the_protocol_and_are_read_again(
         #[case] pieces: &'static [&'static str],
         #[case] expected: Protocol,
     ) {
@@ -132,7 +137,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_client_that_sends_nothing_speaks_no_protocol() {
+    async fn a_client_that_sends_nothing_has_no_protocol() {
         let (client, server) = tokio::io::duplex(64);
         drop(client);
         assert!(detect(server).await.unwrap().is_none());

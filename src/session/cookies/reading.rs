@@ -1,11 +1,13 @@
-//! Reads the sessions of a cookie jar. A jar may hold several: a cookie's domain was changed once, and the browser
-//! sends the cookies of both domains.
+//! Reads the sessions in the cookies of a request, its cookie jar. There may be several: after an application has
+//! changed the domain of its cookies, browsers send the cookies of both domains.
 //!
 //! 1. Each cookie `K`, each complete series of chunks `K.0`, `K.1`, …, and each pair of `sb-access-token` and
-//!    `sb-refresh-token` is a session of its own. The value of `K` may also be an access token alone.
-//! 2. Chunks of two domains come interleaved: every combination that decodes counts, within [`MOST_TRIES`].
-//! 3. A session that is read more than once keeps every refresh token that came with it.
-//! 4. A cookie that holds no session does not hide a session, within [`MOST_TRIES`].
+//!    `sb-refresh-token` is a session of its own. The value of `K` may also be only an access token.
+//! 2. Chunks of two domains come interleaved. The gateway tries combinations of them, [`MOST_TRIES`] at most, and
+//!    uses each one that it can decode.
+//! 3. An access token that is read more than once is one session, with every refresh token that came with it.
+//! 4. A cookie that holds no session does not prevent reading a session from other cookies, unless the chunks
+//!    have more than [`MOST_TRIES`] combinations.
 
 use std::{
     borrow::Cow,
@@ -23,10 +25,10 @@ use serde::Deserialize;
 use super::{ACCESS_COOKIE, REFRESH_COOKIE, RequestCookies, chunk_suffix};
 use crate::config::Cookies;
 
-/// The most combinations of chunks that are decoded.
+/// How many combinations of chunks the gateway tries to decode.
 const MOST_TRIES: usize = 16;
 
-/// The tokens of a session, not verified.
+/// The tokens of a session in the cookies. They are not verified yet.
 #[derive(Clone, Debug)]
 pub struct StoredSession {
     /// The access token.
@@ -35,7 +37,7 @@ pub struct StoredSession {
     pub refresh_tokens: Vec<SecretString>,
 }
 
-/// The sessions of a jar, in the order of the request.
+/// The sessions in the cookies of a request, in the order of the request.
 #[derive(Clone, Debug, Default)]
 pub struct JarSessions {
     /// The sessions that could be decoded, each access token once.
@@ -45,7 +47,7 @@ pub struct JarSessions {
 }
 
 impl RequestCookies<'_> {
-    /// The sessions of the jar.
+    /// Reads the sessions in the cookies.
     #[must_use]
     pub fn sessions(&self, config: &Cookies) -> JarSessions {
         let mut jar = JarSessions::default();
@@ -58,6 +60,8 @@ impl RequestCookies<'_> {
         jar
     }
 
+    /// Reads the cookies named `key`, which are not chunked. If one of them holds only an access token, the
+    /// refresh tokens are in cookies of another name.
     fn read_whole_cookies(&self, key: &str, refresh_name: Option<&str>, jar: &mut JarSessions) {
         if self.values(key).any(is_bare_token) {
             return self.read_pairs(key, refresh_name.or(Some(REFRESH_COOKIE)), jar);
@@ -100,11 +104,12 @@ impl RequestCookies<'_> {
                 break;
             }
         }
-        // Not every combination is a session.
+        // If one combination is a session, the others do not mean that a session could not be decoded.
         jar.has_undecodable = had_undecodable || !is_read;
     }
 
-    /// The values of the chunks up to the first gap: one for each cookie of that index.
+    /// The values of the chunks up to the first gap, by index. An index has several values if there are several
+    /// cookies of its name.
     fn chunks(&self, key: &str) -> Vec<Vec<&str>> {
         let mut chunks: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
         for (name, value) in &self.ours {
@@ -177,13 +182,13 @@ fn join(chunks: &[Vec<&str>], places: &[usize]) -> String {
 }
 
 impl JarSessions {
-    /// Whether the jar has no session cookie at all.
+    /// Whether the request has no session cookie at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty() && !self.has_undecodable
     }
 
-    /// Returns whether there is a session.
+    /// Adds a session, or records that a session cookie could not be decoded. Returns whether there is a session.
     fn add(&mut self, session: Option<StoredSession>) -> bool {
         let Some(session) = session else {
             self.has_undecodable = true;
@@ -232,7 +237,7 @@ fn is_bare_token(text: &str) -> bool {
     text.split('.').count() == 3 && text.split('.').all(is_part)
 }
 
-/// Like the library, it ignores missing padding and trailing bits.
+/// Decodes as the library does: padding may be missing, and trailing bits are ignored.
 const BASE64URL: GeneralPurpose = GeneralPurpose::new(
     &alphabet::URL_SAFE,
     GeneralPurposeConfig::new()
@@ -254,7 +259,7 @@ fn decode(text: &str) -> Option<StoredSession> {
     }
 }
 
-/// The form that the library writes today: an object of many members, of which the gateway needs two.
+/// Reads the format that the library writes today: an object of many members, of which the gateway needs two.
 fn decode_object(json: &[u8]) -> Option<StoredSession> {
     #[derive(Deserialize)]
     struct Session<'j> {
@@ -267,7 +272,7 @@ fn decode_object(json: &[u8]) -> Option<StoredSession> {
     Some(StoredSession::new(&access_token, refresh_token.as_deref()))
 }
 
-/// The form of earlier versions of the library: an array of access token, refresh token and more.
+/// Reads the format of earlier versions of the library: an array of access token, refresh token and more.
 fn decode_array(json: &[u8]) -> Option<StoredSession> {
     let members: Vec<serde_json::Value> = serde_json::from_slice(json).ok()?;
     let refresh_token = members.get(1).and_then(serde_json::Value::as_str);

@@ -1,4 +1,4 @@
-//! Which project a token claims to be of, without any verification.
+//! Reads the project that a token claims to be of, without verifying the token.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Map, Value};
@@ -12,16 +12,16 @@ use super::{
 /// The project that a text claims to be an access token of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ClaimedProject {
-    /// This one: a JWT with an accepted issuer and a session.
+    /// This project: the text is a JWT with an accepted issuer and a session.
     This,
-    /// A JWT with a session and an issuer that may be GoTrue's: GoTrue has not said yet which one is.
+    /// A JWT with a session and an issuer that may be GoTrue's: the gateway has not fetched GoTrue's issuer yet.
     Unknown,
-    /// Another one, or the text is no access token of a session.
+    /// Another project, or the text is no access token of a session.
     Other,
 }
 
-/// Reads `iss` and `session_id` alone. A token of this project whose other claims break a rule is still of this project,
-/// and must be refused, not ignored.
+/// Reads only `iss` and `session_id`. A token of this project whose other claims break a rule is still of this
+/// project, and must be refused, not ignored.
 pub(crate) fn claimed_project(token: &str, rules: &Rules) -> ClaimedProject {
     let parts: Vec<_> = token.split('.').collect();
     let [_, payload, _] = parts.as_slice() else { return ClaimedProject::Other };
@@ -33,7 +33,7 @@ pub(crate) fn claimed_project(token: &str, rules: &Rules) -> ClaimedProject {
     }
 }
 
-/// The nil UUID is no session: see rule 3 of [`token`](super).
+/// Whether the claims name a session. The nil UUID names none: see rule 3 of [`token`](super).
 fn has_session(claims: &Map<String, Value>) -> bool {
     match claims.get("session_id") {
         None | Some(Value::Null) => false,

@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::{ClaimMismatch, Rules, TokenError};
 
-/// How far GoTrue's clock may be ahead of the gateway's.
+/// How many seconds `nbf` may be ahead of the gateway's clock. If `iat` is ahead by more, the log warns of the
+/// clocks.
 pub(crate) const CLOCK_AHEAD_SECONDS: i64 = 30;
 
 /// The claims that the gateway reads.
@@ -54,15 +55,15 @@ impl Claims {
         self.exp <= now
     }
 
-    /// Refuses a token whose `nbf` is more than 30 s ahead of `now`.
+    /// Refuses a token whose `nbf` is more than 30 s ahead of `now`, in seconds since the Unix epoch.
     ///
     /// # Errors
-    /// [`TokenError::Future`].
+    /// [`TokenError::Future`] for such a token.
     pub fn check_not_before(&self, now: i64) -> Result<(), TokenError> {
         if is_far_ahead(self.nbf, now) { Err(TokenError::Future) } else { Ok(()) }
     }
 
-    /// Whether `iat` is more than 30 s ahead of `now`.
+    /// Whether `iat` is more than 30 s ahead of `now`, in seconds since the Unix epoch.
     pub(crate) fn is_issued_ahead(&self, now: i64) -> bool {
         is_far_ahead(self.iat, now)
     }

@@ -1,9 +1,9 @@
 //! The issuers (`iss`) of access tokens that the gateway accepts.
 //!
 //! If `GATEWAY_JWT_ISSUER` is not set, these are the issuer that GoTrue publishes, `<SUPABASE_URL>/auth/v1`,
-//! `<SUPABASE_URL>`, and none at all. GoTrue writes an `iss` only if it is configured: self-hosted stacks of before May
-//! 2026 write none, and those of May and June 2026 write `<SUPABASE_URL>`. The project's key or secret has bound the
-//! token to the project already.
+//! `<SUPABASE_URL>`, and none at all. GoTrue writes an `iss` only if it is configured: self-hosted stacks of
+//! before May 2026 write none, and those of May and June 2026 write `<SUPABASE_URL>`. Tokens without `iss` are
+//! safe to accept, because the signature by the project's key or secret proves that they are the project's.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use arc_swap::ArcSwap;
 
 use crate::config::{Issuer, Supabase};
 
-/// GoTrue's answer to the question for its issuer.
+/// The issuer in GoTrue's answer to `GET /.well-known/openid-configuration`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum PublishedIssuer {
     /// GoTrue has not answered.
@@ -19,7 +19,7 @@ pub(crate) enum PublishedIssuer {
     Unknown,
     /// GoTrue publishes no issuer, or has no such document.
     Absent,
-    /// This one.
+    /// GoTrue publishes this issuer.
     Named(String),
 }
 
@@ -61,7 +61,7 @@ impl AcceptedIssuers {
             || matches!(&**self.published.load(), PublishedIssuer::Named(name) if name == iss)
     }
 
-    /// Whether the issuer that GoTrue publishes is accepted.
+    /// Whether the issuer that GoTrue publishes is accepted: only if `GATEWAY_JWT_ISSUER` is not set.
     pub(crate) fn depend_on_gotrue(&self) -> bool {
         self.configured.is_empty()
     }
@@ -71,12 +71,12 @@ impl AcceptedIssuers {
         self.published.load_full()
     }
 
-    /// Whether this is still the last answer of GoTrue.
+    /// Whether `answer` is still the last answer of GoTrue.
     pub(crate) fn is_published(&self, answer: &Arc<PublishedIssuer>) -> bool {
         Arc::ptr_eq(answer, &self.published.load())
     }
 
-    /// Takes over the answer of GoTrue.
+    /// Stores GoTrue's answer. An unchanged answer is not stored, so that cached tokens stay valid.
     pub(crate) fn set_published(&self, issuer: PublishedIssuer) {
         if **self.published.load() != issuer {
             self.published.store(Arc::new(issuer));

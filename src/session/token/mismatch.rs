@@ -1,11 +1,12 @@
-//! What an operator needs to know about a genuine token whose `iss` or `aud` alone is not accepted: the configuration
-//! is wrong, not the token.
+//! The log's text about a genuine token whose `iss` or `aud` is not accepted. It names the token's value and the
+//! accepted values, because the configuration is wrong, not the token.
 
 use super::issuers::AcceptedIssuers;
 
 /// The most characters of a claim that a log line shows.
 const MOST_CHARACTERS: usize = 200;
-/// The most characters of the accepted values. One of them may come from GoTrue.
+/// The most characters of the accepted values in a log line. One of the values may come from GoTrue and have any
+/// length.
 const MOST_ACCEPTED_CHARACTERS: usize = 1000;
 
 /// A claim of a genuine token that is not accepted, with the accepted values. Neither `iss` nor `aud` is a secret.

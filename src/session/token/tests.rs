@@ -80,7 +80,7 @@ proptest! {
             role: None, aal: None, is_anonymous: false, client_id: None,
         };
         prop_assert_eq!(claims.expired(NOW), NOW >= exp);
-        prop_assert!(claims.check_not_before(NOW).is_ok(), "iat is no reason to refuse");
+        prop_assert!(claims.check_not_before(NOW).is_ok(), "a token is not refused for its iat");
         prop_assert_eq!(claims.is_issued_ahead(NOW), begin > NOW + 30);
         let not_before = Claims { iat: None, nbf: Some(begin), ..claims };
         prop_assert_eq!(not_before.check_not_before(NOW).is_ok(), begin <= NOW + 30);

@@ -1,4 +1,4 @@
-//! Warnings about what tokens show of the configuration and the clocks.
+//! Warnings about the configuration and the clocks, for which the tokens of requests give reason.
 
 use std::{
     sync::{Mutex, OnceLock, PoisonError},
@@ -37,7 +37,8 @@ pub(super) fn warn_of_hs256() {
     );
 }
 
-/// Warns once of each claim that is not accepted of a genuine token.
+/// Warns once about `iss` and once about `aud` if the configuration does not accept that claim of a genuine
+/// token.
 #[derive(Debug, Default)]
 pub(super) struct ClaimWarnings {
     issuer: OnceLock<()>,

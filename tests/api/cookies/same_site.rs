@@ -2,14 +2,15 @@
 
 use crate::harness::{CookieFormat, TestApp, session_cookies};
 
-/// Whether the line has the attributes that a browser demands in a frame of another site.
+/// Whether the `Set-Cookie` line has the attributes that a browser requires in a frame of another site.
 fn is_none(line: &str) -> bool {
     line.contains("SameSite=None") && line.contains("Secure")
 }
 
-/// Partitioned cookies exist in frames of other sites alone, where browsers ignore `SameSite=Lax`.
+/// Partitioned lines must always have `SameSite=None`: browsers use partitioned cookies in frames of other sites,
+/// where they ignore `SameSite=Lax` cookies.
 #[tokio::test]
-async fn same_site_is_lax_by_default_and_none_for_partitioned_lines_and_where_configured() {
+async fn same_site_is_lax_by_default_and_none_for_partitioned_lines_or_if_configured() {
     for (flags, plain_is_none, partitioned) in [
         (&[][..], false, false),
         (&[("cookie-samesite", "lax")], false, false),
@@ -19,7 +20,7 @@ async fn same_site_is_lax_by_default_and_none_for_partitioned_lines_and_where_co
     ] {
         let app = TestApp::with_flags(flags).await;
         let tokens = app.sign_up();
-        // By hand, because a browser stores no `Secure` cookie at this http address.
+        // Do not use `Browser`, because a browser stores no `Secure` cookie at this http address.
         let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
         let mut jar = session_cookies("sb-127-auth-token", access, refresh, CookieFormat::Base64);
         let csrf = app.get("/api/auth/csrf").cookies(&jar).send().await;

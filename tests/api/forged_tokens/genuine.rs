@@ -211,8 +211,8 @@ async fn assert_both_tokens_end(
         assert_names(&verify(app, &unusual).await, &session, &case);
         assert_names(&verify(app, usual).await, &session, &case);
     }
-    // The logout comes later than the tokens' second, so the result does not depend on the rule that a cut-off refuses
-    // tokens of its own second.
+    // Log out in a later second than that of the tokens, so that the result does not depend on the rule for
+    // tokens that were issued in the second of the logout.
     app.advance_time(1);
     let (by, ended): (&str, [&str; 2]) = match (scope, by_unusual_token) {
         ("others", true) => (&unusual, [&another.access_token; 2]),

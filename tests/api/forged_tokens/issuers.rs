@@ -1,5 +1,5 @@
-//! The claims `iss` and `iat`: GoTrue writes no `iss` unless it is told to, and it accepts tokens whose `iat`
-//! is ahead of its clock. So the gateway must accept both, unless `GATEWAY_JWT_ISSUER` lists the issuers.
+//! The claims `iss` and `iat`: GoTrue writes no `iss` unless it is configured to, and it accepts tokens whose
+//! `iat` is ahead of its clock. So the gateway must accept both, unless `GATEWAY_JWT_ISSUER` lists the issuers.
 
 use gotrue_mock::Algorithm;
 use logout_gateway::internals::session::token::TokenError;
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::harness::{START_TIME, Setup};
 
-/// An issuer that is not the URL of the project, as with a custom domain.
+/// An issuer that does not follow from the URL of the project, as with a custom domain.
 const ISSUER: &str = "https://auth.project.example/auth/v1";
 
 /// Tokens of the project without `iss`, each with its name.

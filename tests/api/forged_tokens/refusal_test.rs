@@ -156,7 +156,7 @@ impl RefusalTest {
             let fetches = self.app.gotrue_calls(document).len();
             assert!(
                 fetches <= 2,
-                "{fetches} of {document}: all unknown keys and issuers must cause one refetch"
+                "{fetches} fetches of {document}: all unknown keys and issuers must cause one refetch"
             );
         }
     }

@@ -1,5 +1,5 @@
-//! What Envoy's `ext_authz` filter sends to `verify` with the configuration in docs/revocation.md, and what Envoy does
-//! with the answer. Envoy itself does not run here: [`Filter`] does what the source of Envoy does.
+//! What Envoy's `ext_authz` filter sends to `verify` with the configuration in docs/revocation.md, and what Envoy
+//! does with the answer. Envoy itself does not run here: [`Filter`] takes its place, according to Envoy's source.
 
 mod filter;
 
@@ -38,7 +38,7 @@ async fn envoy_forwards_a_living_session_with_every_identity_header(#[case] vers
                 (200, Some("of-envoy")),
                 "{case}"
             );
-            // Envoy replaces the client's header only by one that is in the answer and in its list.
+            // Envoy replaces a header of the client only if the answer has that header and Envoy's list names it.
             let named = reply.headers.iter().filter(|(name, _)| name.starts_with("x-auth-"));
             let mut named: Vec<_> = named.map(|(name, _)| name.clone()).collect();
             let mut listed = filter.upstream_headers.clone();

@@ -51,7 +51,7 @@ async fn start(gateway: SocketAddr, api: SocketAddr, edits: Edits<'_>) -> Server
     proxy
 }
 
-/// The documented edit for an API that takes this credential.
+/// The documented edits for an API that takes this credential.
 fn edits(credential: Credential) -> Vec<(&'static str, String)> {
     match credential {
         Credential::Cookie => Vec::new(),
@@ -205,7 +205,7 @@ async fn traefik_forwards_nothing_while_no_token_can_be_verified() {
 
 #[tokio::test]
 #[ignore = "needs Traefik: make test-traefik"]
-async fn verify_gets_what_traefik_saw_and_a_client_reaches_only_the_logout_routes() {
+async fn verify_gets_traefiks_own_forwarded_headers_and_a_client_reaches_only_the_logout_routes() {
     let identity = [("X-Auth-User-Id", "ada"), ("X-Auth-Carrier", "cookie")];
     let gateway = Recorder::start(200, &identity, "");
     let api = Recorder::api();

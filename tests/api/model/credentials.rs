@@ -1,4 +1,4 @@
-//! The credentials of one logout of a sequence.
+//! Makes the credentials of one logout in a sequence of steps.
 
 use gotrue_mock::Tokens;
 use serde_json::json;
@@ -67,7 +67,7 @@ impl GatewayUnderTest {
         tokens
     }
 
-    /// A Bearer token that is no token of this project's sessions.
+    /// A Bearer token that is no access token of this project's sessions.
     fn other_bearer(&self, other: OtherBearer, tokens: &Tokens) -> String {
         let issuer = self.app.mock.issuer();
         match other {

@@ -83,8 +83,8 @@ impl ExpectedRevocations {
             self.cut_offs.push(CutOff { user, spared, before, line: Entry { at, certain } });
         };
         insert(before, certain);
-        // A time before the access token was issued is not by GoTrue's clock, so the cut-off is not before
-        // the token's `iat`.
+        // If the token's `iat` is after the time of the logout, the gateway's clock is behind GoTrue's. The
+        // cut-off must then not be before the `iat`.
         if logout.issued_at > before {
             insert(logout.issued_at, certain && !logout.may_be_refreshed);
         }

@@ -51,12 +51,12 @@ pub(super) enum OtherBearer {
 pub(super) enum Credential {
     Bearer,
     Cookie,
-    /// The Bearer token of the session beside its cookie, without a CSRF token: the Bearer token decides
-    /// alone.
+    /// The Bearer token of the session beside its cookie, without a CSRF token. The gateway must use the Bearer
+    /// token and ignore the cookie.
     BearerBesideCookie,
     /// The cookie and its CSRF token, beside a Bearer token that the gateway must ignore.
     CookieBesideOtherBearer(OtherBearer),
-    /// The same without a CSRF token. The ignored Bearer token must not stand for one.
+    /// The same without a CSRF token. The ignored Bearer token must not make the CSRF token needless.
     CookieBesideOtherBearerWithoutCsrf(OtherBearer),
     /// The Bearer token `undefined` and no cookie.
     OtherBearerAlone,

@@ -1,5 +1,6 @@
-//! The gateway behind the API gateway of a self-hosted stack. nginx stands for Kong, which is nginx itself: the same
-//! limits for heads, the key that the stack's routes require, and the headers that Kong adds.
+//! The gateway behind the API gateway of a self-hosted stack. nginx takes the place of Kong, which is built on
+//! nginx: it has the same limits for heads, requires the key that the stack's routes require, and adds the
+//! headers that Kong adds.
 
 use std::{fs, net::SocketAddr, path::Path};
 
@@ -18,7 +19,7 @@ use crate::{
 };
 
 const ANON_KEY: &str = "the-anon-key-of-the-stack";
-/// nginx' default, and so Kong's.
+/// The default of `large_client_header_buffers` in nginx, and so in Kong.
 const DEFAULT_LIMIT: &str = "4 8k";
 /// The cookie that supabase-js names after [`BROWSER_URL`].
 const COOKIE: &str = "sb-supabase-auth-token";
@@ -26,7 +27,8 @@ const COOKIE: &str = "sb-supabase-auth-token";
 /// Starts a stand-in for Kong in front of the mock, which accepts heads up to `limit` and answers longer ones with
 /// `refusal`.
 async fn start_kong(app: &TestApp, limit: &str, refusal: u16) -> ServerProcess {
-    // The stack's routes remove the prefix /auth/v1. The mock, unlike GoTrue, has it.
+    // Kong removes the prefix /auth/v1, because GoTrue's paths do not have it. The mock's paths have it, so nginx
+    // keeps it.
     let server = |own: SocketAddr| {
         format!(
             r#"listen {own};
@@ -139,9 +141,9 @@ async fn a_logout_is_queued_while_gotrue_behind_kong_is_down_and_retried_through
     assert_eq!((reply.status, reply.header("x-logout-outcome")), (202, Some("queued")));
     let ended = async || !app.is_alive(&tokens);
     eventually("the worker has ended the session through Kong", ended).await;
-    let keys =
+    let all_have_key =
         app.gotrue_calls("logout").iter().all(|call| call.header("apikey") == Some(ANON_KEY));
-    assert!(keys, "Kong requires the key of retries too");
+    assert!(all_have_key, "Kong requires the key for retries too");
 }
 
 #[tokio::test]
@@ -177,7 +179,7 @@ fn documented_limit() -> String {
     value.split('"').next().unwrap().to_owned()
 }
 
-// Older releases of Kong answer with 494, the number that nginx gives to this error inside.
+// Some releases of Kong answer with 494, nginx's internal status for this error.
 #[rstest]
 #[case::kong_with_400(400)]
 #[case::kong_with_494(494)]

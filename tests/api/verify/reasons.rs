@@ -1,5 +1,5 @@
-//! Section 9 of the contract: what `verify` tells a proxy about a request without a living session, and about the
-//! session of one that has it.
+//! Section 9 of the contract: what `verify` tells a proxy about a request without a valid session, and about the
+//! session of a request that has one.
 
 use gotrue_mock::Tokens;
 use serde_json::json;
@@ -91,7 +91,7 @@ async fn a_navigation_is_redirected_where_the_proxy_says_and_a_script_is_not() {
 }
 
 #[tokio::test]
-async fn headers_tell_anonymous_users_and_clients_of_third_parties_apart() {
+async fn headers_distinguish_anonymous_users_and_tokens_of_third_parties() {
     let app = TestApp::new().await;
     let client = "9a8b7c6d-0000-4000-8000-000000000000";
     for (claims, anonymous, client_id) in [

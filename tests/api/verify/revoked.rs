@@ -97,7 +97,7 @@ async fn a_forged_token_reveals_no_logout_of_the_session_that_it_names() {
         let verify = app.get("/api/auth/verify").bearer(&forged).send().await;
         assert_error(&verify, 401, "NOT_AUTHENTICATED", Some("invalid"));
         assert_eq!(verify.header("x-auth-reason"), Some("invalid"));
-        // Beside the session of another user, a revoked one of this user would be refused.
+        // Beside the valid session of another user, the genuine token of a revoked session would cause a 401.
         let jar = [&living.access_token, &forged]
             .map(|token| session_cookies("sb-127-auth-token", token, "r", CookieFormat::Base64));
         let request = app.get("/api/auth/verify").cookies(&jar.concat());

@@ -1,5 +1,5 @@
-//! Documents about the project that anybody may read: `GET /.well-known/jwks.json`, the public key set (RFC 7517), and
-//! `GET /.well-known/openid-configuration`, what a client of GoTrue's OAuth server reads first.
+//! The documents that GoTrue publishes without authentication: `GET /.well-known/jwks.json`, the public key set
+//! (RFC 7517), and `GET /.well-known/openid-configuration`, the description of GoTrue's OAuth server.
 
 use axum::{
     Json,
@@ -13,13 +13,14 @@ use serde_json::json;
 use crate::mock::Mock;
 
 pub(crate) async fn jwks(State(mock): State<Mock>) -> Response {
-    public(mock.keys().jwks())
+    cacheable(mock.keys().jwks())
 }
 
-/// GoTrue names these algorithms whatever signs its tokens, and endpoints that exist only with its OAuth server.
+/// GoTrue lists these algorithms whatever algorithm signs its tokens, and the endpoints of its OAuth server even
+/// if that server is off. The mock does the same.
 pub(crate) async fn openid_configuration(State(mock): State<Mock>) -> Response {
     let issuer = mock.issuer();
-    public(json!({
+    cacheable(json!({
         "issuer": issuer,
         "authorization_endpoint": format!("{issuer}/oauth/authorize"),
         "token_endpoint": format!("{issuer}/oauth/token"),
@@ -42,7 +43,8 @@ pub(crate) async fn openid_configuration(State(mock): State<Mock>) -> Response {
     }))
 }
 
-fn public(document: impl Serialize) -> Response {
+/// A response that caches may keep for ten minutes, like GoTrue's.
+fn cacheable(document: impl Serialize) -> Response {
     let cache = HeaderValue::from_static("public, max-age=600");
     ([(header::CACHE_CONTROL, cache)], Json(document)).into_response()
 }

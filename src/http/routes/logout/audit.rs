@@ -122,7 +122,7 @@ impl<'r> Line<'r> {
         }
     }
 
-    /// The fields that describe a session.
+    /// Adds the fields that describe `session` to `line`.
     fn of_session(line: Self, session: Option<&FinishedSession>) -> Self {
         let Some(FinishedSession { session, report, .. }) = session else { return line };
         let report = report.as_ref();
@@ -136,7 +136,7 @@ impl<'r> Line<'r> {
         }
     }
 
-    /// The record for the failure log, where the session may live. Unproven sessions leave no lasting record.
+    /// The record for the failure log, if the session may still live. Unproven sessions leave no lasting record.
     fn failure(&self, cause: &Error, app: &AppState) -> Option<Failure> {
         let code = match self.outcome {
             Outcome::Failed => Some(cause.code().to_owned()),
@@ -170,7 +170,7 @@ impl<'r> Line<'r> {
         known && !is_refusal && self.upstream_time.is_some()
     }
 
-    /// Counts the logout, and writes the line.
+    /// Counts the logout in the metrics, and writes its audit line.
     pub(super) fn write(self, metrics: &Metrics) {
         let Self { route, outcome, reason, duration, cookies_deleted, .. } = self;
         metrics.logout(route, (outcome, reason), duration, cookies_deleted);
@@ -180,7 +180,8 @@ impl<'r> Line<'r> {
         self.log(metrics);
     }
 
-    /// Writes the line unless this second has its 100 lines already.
+    /// Writes the audit line. The buffer of refusals takes 100 lines a second at most; further ones are only
+    /// counted.
     fn log(self, metrics: &Metrics) {
         if self.is_of_a_session() {
             audit_line!(AUDIT_OF_SESSIONS, self);
@@ -202,10 +203,10 @@ pub(super) struct FinishedLogout {
     pub(super) sessions: Vec<FinishedSession>,
 }
 
-/// A session of the request, and what became of it.
+/// A session of the request, and the result of its logout.
 pub(super) struct FinishedSession {
     pub(super) session: Session,
-    /// `None` where GoTrue was not to be asked.
+    /// The report of the logout; `None` if the request was refused before the logout began.
     pub(super) report: Option<LogoutReport>,
     pub(super) outcome: Outcome,
     pub(super) cause: Option<Error>,
@@ -216,7 +217,7 @@ impl FinishedLogout {
         Self { response, scope, reported: None, sessions: Vec::new() }
     }
 
-    /// The sessions were read, and GoTrue was not asked.
+    /// A request that was refused after its sessions were read and before the logout began.
     pub(super) fn not_tried(
         response: LogoutResponse,
         scope: Scope,
@@ -229,8 +230,8 @@ impl FinishedLogout {
         Self { response, scope: Some(scope), reported: Some(0), sessions }
     }
 
-    /// Counts the request, and writes one audit line for each session, and the failure log where a session may live.
-    /// Gives the response.
+    /// Counts the request, writes an audit line for each session, and records each session that may still live in
+    /// the failure log. Returns the response.
     pub(super) fn record(
         self,
         app: &AppState,

@@ -19,9 +19,9 @@ use crate::{
     session::{bearer, verifier::Verifier},
 };
 
-/// Whether an HTML form sent the request. A request with a Bearer token of this project comes from a script, and so
-/// does one with an empty body and the CSRF token in a header: its response is the contract's JSON. Another Bearer
-/// token may come from the hosting platform.
+/// Whether an HTML form sent the request. A request with a Bearer token of this project comes from a script, and
+/// so does one with an empty body and the CSRF token in a header: its response is the contract's JSON. Any other
+/// Bearer token does not matter, because a hosting platform may have added it.
 pub(super) fn is_form(headers: &HeaderMap, body: &Body, verifier: &Verifier) -> bool {
     let empty = headers.contains_key(X_CSRF_TOKEN) && body.is_end_stream();
     let has_bearer =

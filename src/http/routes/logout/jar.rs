@@ -1,4 +1,5 @@
-//! Ends the sessions of a request. A cookie jar may show several, of one user or of more.
+//! Ends the sessions of a request. Its cookies (the cookie jar) may hold several sessions, of one user or of
+//! several.
 
 use std::{cmp::Reverse, pin::Pin};
 
@@ -12,7 +13,7 @@ use crate::{
     session::{Proof, Session},
 };
 
-/// A session, and what its logout did.
+/// A session, and the report of its logout.
 pub(super) struct EndedSession {
     pub(super) session: Session,
     pub(super) report: LogoutReport,
@@ -34,7 +35,7 @@ fn by_user(sessions: Vec<Session>) -> Vec<Vec<Session>> {
     users
 }
 
-/// The proof of the most certain session. The request takes its place in flight by it.
+/// The best proof among the sessions. It decides how many places in flight the request may compete for.
 pub(super) fn best_proof(sessions: &[Session]) -> Proof {
     sessions.iter().map(|session| session.proof).max().unwrap_or(Proof::Unproven)
 }
@@ -115,7 +116,8 @@ async fn end_one(
     EndedSession { session, report }
 }
 
-/// How far an outcome is from success. The response is that of the worst one.
+/// How far an outcome is from success. The response to a request of several sessions reports the greatest
+/// severity.
 pub(super) fn severity(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::AlreadyEnded => 0,

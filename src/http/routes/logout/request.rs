@@ -149,7 +149,7 @@ impl Incoming<'_> {
         let mismatch = authenticated.mismatch().cloned().map(Box::new);
         let sessions = match authenticated.sessions() {
             Ok(sessions) => sessions,
-            // The configuration may be wrong, and the session alive, so the cookies stay.
+            // The gateway's settings may be wrong while the session lives, so the browser keeps its cookies.
             Err(error) if error.may_be_misconfiguration() => return Err(keeping_cookies(error)),
             Err(error) => return Err(refused(error.into())),
         };
@@ -169,7 +169,7 @@ impl Incoming<'_> {
         match sessions.first().map(|session| session.carrier) {
             Some(Carrier::Bearer) => return Ok(sessions),
             Some(Carrier::Cookie) | None => {}
-            // The cookie's refresh token is used only if the page asks for that with a CSRF token.
+            // Use the cookie beside an expired Bearer token only if the page sends a CSRF token.
             Some(Carrier::BearerAndCookie) if submitted.is_none() => {
                 return Err(keeping_cookies(Error::CredentialExpired));
             }

@@ -111,7 +111,7 @@ pub(super) fn of_sessions(
             finished.swap(0, last);
         }
     }
-    // There is always a session.
+    // `ended` is never empty, because a request without a session was refused before.
     let (outcome, body, deletes_cookies) = worst.map_or(
         (Outcome::Failed, ResponseBody::Error(Error::Internal), false),
         |(_, outcome, body, deletes_cookies)| (outcome, body, deletes_cookies),
@@ -119,14 +119,16 @@ pub(super) fn of_sessions(
     (LogoutResponse::new(outcome, body, user, contract), deletes_cookies, finished)
 }
 
-/// Orders the sessions of a request: the response is that of the greatest.
+/// Orders the sessions of a request. The response reports the session of the greatest rank.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
+    /// Whether the session is proven or stale.
     is_certain: bool,
     severity: u8,
 }
 
-/// The contract, section 4: the outcome, the answer, and whether the cookies are deleted.
+/// Section 4 of the contract (`docs/http-api.md`): the outcome, the answer, and whether the response deletes the
+/// cookies.
 fn answer(
     result: &LogoutResult,
     carrier: Carrier,

@@ -1,10 +1,10 @@
 //! Finds the session that identifies a request at `verify`.
 //!
-//! 1. A Bearer token of this project decides alone. Else it is the first session of the jar that is neither revoked,
-//!    expired nor ended.
-//! 2. If the request shows a revoked session of another user beside it, the request is refused: the application behind
-//!    the proxy may read that one.
-//! 3. While the store does not answer, nobody is let in.
+//! 1. If the request has a Bearer token of this project, that token identifies it. Otherwise it is the first
+//!    session of the cookies that is neither revoked, expired nor ended.
+//! 2. A request that also carries a revoked session of another user is refused, because the application behind
+//!    the proxy may read that credential.
+//! 3. While the store does not answer, no session is accepted.
 
 use axum::http::HeaderMap;
 use tokio::time::Instant;
@@ -31,11 +31,11 @@ use crate::{
     telemetry::{line_limit::LineLimit, traces},
 };
 
-/// While the store does not answer, every request of a stranger would write a line. The log belongs to the whole
-/// process, and so does the limit.
+/// While the store does not answer, any client could cause a log line with every request. The limit is shared by
+/// all threads, because all threads write to one log.
 static STORE_FAILURES: LineLimit = LineLimit::new(20);
 
-/// Why a request shows no living session.
+/// Why a request has no valid session.
 #[derive(Debug)]
 pub(super) struct VerifyError {
     pub(super) error: Error,
@@ -82,29 +82,30 @@ pub(super) async fn find(
     let cookies = RequestCookies::of(headers, config);
     let credential = Credential::of(headers, &cookies, config, &app.verifier);
     let deadline = Instant::now() + app.config.upstream.timeout;
-    let asker = Asker { app, context, headers, deadline };
-    let known = authenticate(app, &credential, &cookies).instrument(traces::token_check()).await;
-    let may_be_outdated = known.may_be_outdated;
-    match asker.identity(known, &credential, &cookies).await {
-        // Only a request without a living session waits for a newer key set.
+    let checker = SessionChecker { app, context, headers, deadline };
+    let authenticated =
+        authenticate(app, &credential, &cookies).instrument(traces::token_check()).await;
+    let may_be_outdated = authenticated.may_be_outdated;
+    match checker.identity(authenticated, &credential, &cookies).await {
+        // Fetch a newer key set only for a request without a valid session: the others must not wait for it.
         Err(_) if may_be_outdated => {
-            let current = authenticate_or_refetch(app, &credential, &cookies).await;
-            asker.identity(current, &credential, &cookies).await
+            let refetched = authenticate_or_refetch(app, &credential, &cookies).await;
+            checker.identity(refetched, &credential, &cookies).await
         }
         result => result,
     }
 }
 
-/// A request whose sessions are checked.
-struct Asker<'r> {
+/// Checks the sessions of one request.
+struct SessionChecker<'r> {
     app: &'r AppState,
     context: &'r RequestContext,
     headers: &'r HeaderMap,
     deadline: Instant,
 }
 
-impl Asker<'_> {
-    /// The first of these sessions that lives, unless the request shows a revoked one of another user.
+impl SessionChecker<'_> {
+    /// The first valid session, unless the request also carries a revoked session of another user.
     async fn identity(
         &self,
         authenticated: Authenticated,
@@ -137,7 +138,8 @@ impl Asker<'_> {
             let jar = cookies.sessions(&self.app.config.cookies);
             beside.extend(read_jar(self.app, &jar).await.sessions);
         }
-        // Without a living session, the checks of a jar's sessions have found the revoked ones.
+        // If no session of the cookies is valid, `check` has already looked all of them up in the revocation
+        // list.
         if let Some(identity) = found.as_ref().or(beside.first().filter(|_| is_bearer)) {
             self.refuse_revoked_beside(identity.claims.sub, &beside).await?;
         }
@@ -155,8 +157,10 @@ impl Asker<'_> {
         if session.expired { Err(VerifyError::expired(session)) } else { Ok(()) }
     }
 
-    /// Checks a session whose access token the gateway could not verify. GoTrue is asked before the revocation list: the
-    /// answer `revoked` would tell a forger whether a session was logged out. GoTrue verifies no expired token.
+    /// Checks a session whose access token the gateway could not verify. GoTrue must confirm the token before the
+    /// gateway looks it up in the revocation list: otherwise the reason `revoked` would show an attacker with a
+    /// forged token whether the session was logged out. GoTrue does not verify expired tokens, so these are not
+    /// looked up.
     async fn check_unproven(&self, session: &mut Session) -> Result<(), VerifyError> {
         if session.expired {
             return Err(VerifyError::expired(session));
@@ -189,7 +193,7 @@ impl Asker<'_> {
     /// Refuses a revoked session, and logs the use of its token.
     async fn refuse_revoked(&self, session: &Session) -> Result<(), Error> {
         if self.is_revoked(session).await? {
-            return Err(self.reported(session));
+            return Err(self.report_revoked(session));
         }
         Ok(())
     }
@@ -197,46 +201,46 @@ impl Asker<'_> {
     async fn is_revoked(&self, session: &Session) -> Result<bool, Error> {
         let now = self.app.logout.clock.now();
         let revoked = self.app.logout.store.is_revoked(&session.claims, now).await;
-        revoked.map_err(|fault| store_failed(self.context, &fault))
+        revoked.map_err(|cause| store_failed(self.context, &cause))
     }
 
-    /// Logs the use of a revoked session's token.
-    fn reported(&self, session: &Session) -> Error {
+    /// Logs the use of a revoked session's token, and returns the error for it.
+    fn report_revoked(&self, session: &Session) -> Error {
         let now = self.app.logout.clock.now();
         self.app.revoked_session_log.report(self.context, session, now.into());
         Error::SessionRevoked
     }
 
-    /// Refuses a request that shows a revoked session of another user than `user`. Expired ones are passed over, and
-    /// those that GoTrue calls forged.
+    /// Refuses the request if one of the sessions `beside` is revoked and of another user than `user`. Expired
+    /// sessions, and sessions whose token GoTrue refuses, are ignored.
     async fn refuse_revoked_beside(&self, user: Uuid, beside: &[Session]) -> Result<(), Error> {
         for session in beside {
-            let is_passed_over = session.expired || session.claims.sub == user;
-            if is_passed_over || !self.is_revoked(session).await? {
+            let is_ignored = session.expired || session.claims.sub == user;
+            if is_ignored || !self.is_revoked(session).await? {
                 continue;
             }
             let is_forged = session.proof == Proof::Unproven
                 && matches!(self.introspect(session).await, Ok(Introspection::Forged));
             if !is_forged {
-                return Err(self.reported(session));
+                return Err(self.report_revoked(session));
             }
         }
         Ok(())
     }
 }
 
-fn store_failed(context: &RequestContext, fault: &StoreError) -> Error {
+fn store_failed(context: &RequestContext, cause: &StoreError) -> Error {
     if STORE_FAILURES.admits(Instant::now().into_std()) {
         tracing::warn!(
             request_id = context.request_id(),
-            cause = %fault,
+            %cause,
             "the store did not answer whether a session is revoked, so verify answers 503: check GATEWAY_STORE"
         );
     }
     Error::NotReady(Part::Store)
 }
 
-/// Logs how many lines were left out since the last call. A background task calls it once a second.
+/// Logs the number of lines that were left out since the last call. A background task calls it once a second.
 pub(crate) fn report_omitted_lines() {
     let omitted = STORE_FAILURES.take_omitted();
     if omitted > 0 {
