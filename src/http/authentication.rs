@@ -71,7 +71,7 @@ impl Authenticated {
     }
 
     /// A token that the configuration refuses must not hide behind another cookie.
-    fn refuse(&mut self, error: AuthenticationError) {
+    fn record_error(&mut self, error: AuthenticationError) {
         let precedence = |error: &AuthenticationError| {
             let is_genuine = matches!(error, AuthenticationError::ClaimNotAccepted(_));
             (is_genuine, error.may_be_misconfiguration())
