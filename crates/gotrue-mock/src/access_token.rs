@@ -3,7 +3,7 @@
 use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{database::Session, error::GotrueError, mock::Mock, user::User};
@@ -11,15 +11,16 @@ use crate::{database::Session, error::GotrueError, mock::Mock, user::User};
 /// The claims, in the order in which GoTrue writes them.
 #[derive(Serialize)]
 struct Claims<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
     iss: &'a str,
     sub: Uuid,
     aud: &'static str,
     exp: u64,
     iat: u64,
     email: &'a str,
-    phone: &'static str,
-    app_metadata: Value,
-    user_metadata: Value,
+    phone: &'a str,
+    app_metadata: &'a Map<String, Value>,
+    user_metadata: &'a Map<String, Value>,
     role: &'static str,
     aal: &'static str,
     amr: [AuthenticationMethod; 1],
@@ -52,9 +53,9 @@ impl AccessToken {
             exp: expires_at,
             iat,
             email: user.email(),
-            phone: "",
-            app_metadata: user.app_metadata(),
-            user_metadata: user.user_metadata(),
+            phone: user.phone(),
+            app_metadata: &user.app_metadata,
+            user_metadata: &user.user_metadata,
             role: "authenticated",
             aal: "aal1",
             amr: [AuthenticationMethod {
@@ -62,7 +63,7 @@ impl AccessToken {
                 timestamp: session.created_at_seconds(),
             }],
             session_id: session.id,
-            is_anonymous: user.is_anonymous(),
+            is_anonymous: user.is_anonymous,
         };
         let token = mock
             .keys()

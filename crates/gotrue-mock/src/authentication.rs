@@ -40,7 +40,7 @@ impl Caller {
         let claims = verify(mock, bearer_token(headers)?)?;
         let user = find_user(database, &claims.sub)?;
         let session_id = find_session(database, &claims.session_id)?;
-        if user.banned {
+        if user.is_banned(mock.now()) {
             return Err(GotrueError::forbidden("user_banned", "User is banned"));
         }
         Ok(Self { user_id: user.id, session_id })

@@ -11,8 +11,11 @@ use uuid::Uuid;
 
 use crate::{
     access_token::AccessToken, calls::Call, clock::ClockLimitError, faults::Fault, jwk::JwkError,
-    mock::Mock, session_expiry::SessionExpiry,
+    mock::Mock, outbox::Mail, session_expiry::SessionExpiry,
 };
+
+/// How long a test bans a user: the time that no test waits for.
+const LONG_BAN: Duration = Duration::from_hours(24 * 365 * 100);
 
 /// The tokens of one session.
 #[derive(Clone)]
@@ -83,7 +86,8 @@ impl Mock {
 
     /// Bans a user, as `POST /mock/users/{id}/ban` does. Returns whether the user exists.
     pub fn ban_user(&self, user_id: Uuid) -> bool {
-        self.database().ban_user(user_id)
+        let until = self.now() + LONG_BAN;
+        self.database().ban_user(user_id, until)
     }
 
     /// Deletes a user and the user's sessions, as `DELETE /mock/users/{id}` does. Returns whether
@@ -139,6 +143,11 @@ impl Mock {
         let rotated = self.keys().rotated(kid, keep_old)?;
         self.set_keys(rotated);
         Ok(())
+    }
+
+    /// The mails and text messages since the start or the last reset, oldest first, as `GET /mock/mails` does.
+    pub fn mails(&self) -> Vec<Mail> {
+        self.database().outbox.clone()
     }
 
     /// Adds a fault, as `POST /mock/faults` does.

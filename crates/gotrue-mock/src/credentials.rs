@@ -1,31 +1,48 @@
 //! GoTrue's rules for the e-mail address and the password of a user.
 
-use crate::error::GotrueError;
+use crate::{error::GotrueError, settings::Settings};
 
-/// The allowed length of a password in bytes: from GoTrue's default minimum to the limit of bcrypt.
-const PASSWORD_LENGTH: std::ops::RangeInclusive<usize> = 6..=72;
+/// The longest password in bytes: the limit of bcrypt.
+const LONGEST_PASSWORD: usize = 72;
 
 /// The longest e-mail address, in bytes.
 const MAX_EMAIL_LENGTH: usize = 255;
 
 /// Returns GoTrue's error for a password that is too short or too long.
-pub(crate) fn check_password_length(password: &str) -> Result<(), GotrueError> {
-    let (min, max) = (PASSWORD_LENGTH.start(), PASSWORD_LENGTH.end());
-    if password.len() > *max {
-        let message = format!("Password cannot be longer than {max} characters");
+pub(crate) fn check_password(password: &str, settings: &Settings) -> Result<(), GotrueError> {
+    if password.len() > LONGEST_PASSWORD {
+        let message = format!("Password cannot be longer than {LONGEST_PASSWORD} characters");
         return Err(GotrueError::bad_request("validation_failed", message));
     }
-    if password.len() < *min {
+    let min = settings.password_length;
+    if password.len() < min {
         let message = format!("Password should be at least {min} characters.");
         return Err(GotrueError::unprocessable("weak_password", message));
     }
     Ok(())
 }
 
+/// Returns the phone number without `+` and spaces, as GoTrue stores it.
+pub(crate) fn parse_phone(phone: &str) -> Result<String, GotrueError> {
+    let phone = phone_digits(phone);
+    let is_e164 = (2..=15).contains(&phone.len())
+        && !phone.starts_with('0')
+        && phone.bytes().all(|b| b.is_ascii_digit());
+    let message = "Invalid phone number format (E.164 required)";
+    is_e164.then_some(phone).ok_or_else(|| GotrueError::bad_request("validation_failed", message))
+}
+
+/// A phone number without `+` and spaces, whether it is valid or not.
+pub(crate) fn phone_digits(phone: &str) -> String {
+    phone.strip_prefix('+').unwrap_or(phone).replace(' ', "")
+}
+
 /// Returns the address in lower case, as GoTrue stores it.
 pub(crate) fn parse_email(email: &str) -> Result<String, GotrueError> {
-    let is_plausible = email.len() <= MAX_EMAIL_LENGTH
-        && !email.contains(char::is_whitespace)
+    if email.len() > MAX_EMAIL_LENGTH {
+        return Err(GotrueError::bad_request("validation_failed", "An email address is too long"));
+    }
+    let is_plausible = !email.contains(char::is_whitespace)
         && email.split_once('@').is_some_and(|(local, domain)| {
             !local.is_empty() && !domain.is_empty() && !domain.contains('@')
         });

@@ -6,10 +6,14 @@ use std::{
 };
 
 use secrecy::SecretString;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
+    flow_state::FlowState,
+    identity::Identity,
+    one_time_tokens::CodeKind,
+    outbox::Mail,
     refresh_token::{AlreadyUsedError, IssuedToken, TokenFamily},
     session_expiry::SessionExpiry,
     user::User,
@@ -22,6 +26,12 @@ pub(crate) struct Database {
     users: HashMap<Uuid, User>,
     /// The e-mail addresses in lower case, with the ids of their users.
     emails: HashMap<String, Uuid>,
+    /// The phone numbers, with the ids of their users.
+    phones: HashMap<String, Uuid>,
+    /// Sign-ins by PKCE that have begun, oldest first.
+    pub(crate) flow_states: Vec<FlowState>,
+    /// The mails and text messages, oldest first.
+    pub(crate) outbox: Vec<Mail>,
     sessions: HashMap<Uuid, Session>,
     /// All refresh tokens, including revoked ones, with the ids of their sessions.
     refresh_tokens: HashMap<String, Uuid>,
@@ -65,6 +75,9 @@ impl Database {
             rng: seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
             users: HashMap::new(),
             emails: HashMap::new(),
+            phones: HashMap::new(),
+            flow_states: Vec::new(),
+            outbox: Vec::new(),
             sessions: HashMap::new(),
             refresh_tokens: HashMap::new(),
             last_serial: 0,
@@ -90,6 +103,32 @@ impl Database {
         self.user(*self.emails.get(&email.to_lowercase())?)
     }
 
+    pub(crate) fn user_by_phone(&self, phone: &str) -> Option<&User> {
+        self.user(*self.phones.get(phone)?)
+    }
+
+    pub(crate) fn user_mut(&mut self, id: Uuid) -> Option<&mut User> {
+        self.users.get_mut(&id)
+    }
+
+    /// The user whose codes have a row of one of these kinds with this hash.
+    pub(crate) fn user_by_token_hash(&self, kinds: &[CodeKind], token_hash: &str) -> Option<&User> {
+        self.users.values().find(|user| user.codes.has_row(kinds, token_hash))
+    }
+
+    /// The generator of codes, ids and refresh tokens.
+    pub(crate) fn rng(&mut self) -> &mut fastrand::Rng {
+        &mut self.rng
+    }
+
+    /// Stores a new user.
+    pub(crate) fn insert_user(&mut self, user: User) {
+        self.emails.extend(user.email.clone().map(|email| (email, user.id)));
+        self.phones.extend(user.phone.clone().map(|phone| (phone, user.id)));
+        self.users.insert(user.id, user);
+    }
+
+    /// Creates a confirmed user with an e-mail address, or an anonymous one without.
     pub(crate) fn create_user(
         &mut self,
         email: Option<String>,
@@ -97,45 +136,60 @@ impl Database {
         data: Map<String, Value>,
         now: SystemTime,
     ) -> Uuid {
-        let (id, identity_id) = (self.new_uuid(), self.new_uuid());
-        let email = email.map(|email| email.to_lowercase());
-        if let Some(email) = &email {
-            self.emails.insert(email.clone(), id);
+        let id = self.new_uuid();
+        let mut user = User::new(id, now);
+        user.is_anonymous = email.is_none();
+        user.user_metadata = data;
+        if let Some(email) = email {
+            let identity = self.new_identity(id, "email", now);
+            user.email = Some(email.to_lowercase());
+            user.password = Some(password);
+            add_identity(&mut user, identity);
+            user.confirm_email(now);
         }
-        let user = User {
-            id,
-            identity_id,
-            email,
-            password,
-            data,
-            banned: false,
-            created_at: now,
-            last_sign_in_at: now,
-            updated_at: now,
-            sessions: Vec::new(),
-        };
-        self.users.insert(id, user);
+        self.insert_user(user);
         id
     }
 
-    /// Sets a user's password. The sessions stay: the caller deletes those that must end.
-    pub(crate) fn set_password(&mut self, user_id: Uuid, password: SecretString, now: SystemTime) {
-        if let Some(user) = self.users.get_mut(&user_id) {
-            (user.password, user.updated_at) = (password, now);
+    /// An identity of a user at `email` or `phone`.
+    pub(crate) fn new_identity(
+        &mut self,
+        user_id: Uuid,
+        provider: &str,
+        now: SystemTime,
+    ) -> Identity {
+        Identity {
+            id: self.new_uuid(),
+            provider: provider.to_owned(),
+            provider_id: user_id.to_string(),
+            data: Map::new(),
+            created_at: now,
+            last_sign_in_at: now,
+            updated_at: now,
         }
     }
 
-    /// Bans a user. Returns whether the user exists.
-    pub(crate) fn ban_user(&mut self, user_id: Uuid) -> bool {
-        self.users.get_mut(&user_id).map(|user| user.banned = true).is_some()
+    /// Sets a user's password, which voids every code. The sessions stay: the caller deletes those that must end.
+    pub(crate) fn set_password(&mut self, user_id: Uuid, password: SecretString, now: SystemTime) {
+        if let Some(user) = self.users.get_mut(&user_id) {
+            (user.password, user.updated_at) = (Some(password), now);
+            user.codes.clear_all();
+            (user.confirmation_sent_at, user.recovery_sent_at) = (None, None);
+        }
+    }
+
+    /// Bans a user until this time. Returns whether the user exists.
+    pub(crate) fn ban_user(&mut self, user_id: Uuid, until: SystemTime) -> bool {
+        self.users.get_mut(&user_id).map(|user| user.banned_until = Some(until)).is_some()
     }
 
     /// Deletes a user and the user's sessions. Returns whether the user existed.
     pub(crate) fn delete_user(&mut self, user_id: Uuid) -> bool {
         self.delete_sessions_of(user_id, None);
         let deleted = self.users.remove(&user_id);
-        if let Some(email) = deleted.as_ref().and_then(|user| user.email.as_deref()) {
-            self.emails.remove(email);
+        if let Some(user) = &deleted {
+            self.emails.remove(user.email());
+            self.phones.remove(user.phone());
         }
         deleted.is_some()
     }
@@ -162,7 +216,7 @@ impl Database {
         self.users.get(&user_id)?;
         let (id, token) = (self.new_uuid(), refresh_token(&mut self.rng));
         let user = self.users.get_mut(&user_id)?;
-        (user.last_sign_in_at, user.updated_at) = (now, now);
+        (user.last_sign_in_at, user.updated_at) = (Some(now), now);
         user.sessions.push(id);
         self.last_serial += 1;
         let tokens = TokenFamily::new(token.clone());
@@ -219,7 +273,7 @@ impl Database {
         let id = self.refresh_tokens.get(token).ok_or(RefreshError::NotFound)?;
         let session = self.sessions.get_mut(id).ok_or(RefreshError::NotFound)?;
         let user = self.users.get_mut(&session.user_id).ok_or(RefreshError::NotFound)?;
-        if user.banned {
+        if user.is_banned(now) {
             return Err(RefreshError::Banned(user.id));
         }
         if let Some(expiry) = session.expiry {
@@ -233,7 +287,7 @@ impl Database {
             },
         )?;
         if let IssuedToken::New(token) = &issued {
-            (user.last_sign_in_at, user.updated_at) = (now, now);
+            (user.last_sign_in_at, user.updated_at) = (Some(now), now);
             self.refresh_tokens.insert(token.clone(), session.id);
         }
         Ok((session, issued))
@@ -244,4 +298,20 @@ impl Database {
 fn refresh_token(rng: &mut fastrand::Rng) -> String {
     const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
     (0..12).filter_map(|_| rng.choice(BASE32)).map(|&letter| char::from(letter)).collect()
+}
+
+/// Adds the identity of an address of the user's own. Its data are the address and the user's metadata, and become the
+/// user's metadata: GoTrue's `RemoveUnconfirmedIdentities`.
+pub(crate) fn add_identity(user: &mut User, mut identity: Identity) {
+    let mut data = user.user_metadata.clone();
+    data.extend([
+        ("sub".to_owned(), json!(user.id)),
+        ("email_verified".to_owned(), json!(false)),
+        ("phone_verified".to_owned(), json!(false)),
+    ]);
+    data.extend(user.email.as_ref().map(|email| ("email".to_owned(), json!(email))));
+    user.user_metadata.clone_from(&data);
+    identity.data = data;
+    user.identities = vec![identity];
+    user.update_providers();
 }

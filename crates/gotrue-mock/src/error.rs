@@ -23,11 +23,19 @@ pub(crate) struct GotrueError {
     user_id: Option<Uuid>,
     /// The value of the header `sb-auth-session-id`, which GoTrue sends with a refused refresh.
     session_id: Option<Uuid>,
+    has_code_header: bool,
 }
 
 impl GotrueError {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), user_id: None, session_id: None }
+        Self {
+            status,
+            code,
+            message: message.into(),
+            user_id: None,
+            session_id: None,
+            has_code_header: true,
+        }
     }
 
     pub(crate) fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
@@ -57,8 +65,22 @@ impl GotrueError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
     }
 
+    /// The answer to an error that GoTrue does not expect. Unlike other errors it has no header `x-sb-error-code`.
+    pub(crate) fn unexpected() -> Self {
+        let message = "Unexpected failure, please check server logs for more information";
+        Self {
+            has_code_header: false,
+            ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unexpected_failure", message)
+        }
+    }
+
     pub(crate) fn unexpected_failure(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unexpected_failure", message)
+    }
+
+    /// Status, code and message, for an error that is told in a redirect.
+    pub(crate) fn parts(&self) -> (StatusCode, &'static str, &str) {
+        (self.status, self.code, &self.message)
     }
 
     /// Adds the user and the session of a refused refresh token.
@@ -70,6 +92,14 @@ impl GotrueError {
     /// The response in the API version of the request.
     pub(crate) fn to_response(&self, version: ApiVersion) -> Response {
         let mut response = error_response(self.status, self.code, &self.message, version);
+        if self.status.is_server_error() && self.has_code_header && version == ApiVersion::Initial {
+            let mut body = version.body(self.status, self.code, &self.message);
+            body["error_id"] = json!(error_id());
+            *response.body_mut() = Body::from(body.to_string());
+        }
+        if !self.has_code_header {
+            response.headers_mut().remove("x-sb-error-code");
+        }
         if self.code == "weak_password" {
             self.add_weak_password_reasons(&mut response, version);
         }
@@ -130,6 +160,11 @@ pub(crate) fn insert_session_headers(
             headers.insert(name, id);
         }
     }
+}
+
+/// The id by which GoTrue's log names a failure.
+fn error_id() -> Uuid {
+    uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid()
 }
 
 /// GoTrue's API version, which decides the shape of errors.

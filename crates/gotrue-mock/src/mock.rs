@@ -18,6 +18,7 @@ use crate::{
     jwk::JwkError,
     keys::{KeyRing, SigningKeys},
     lock::lock,
+    settings::Settings,
 };
 
 /// The configuration of a mock.
@@ -35,6 +36,8 @@ pub struct Options {
     /// The seed of a fixed sequence of ids and refresh tokens, which starts again at every reset.
     /// Without a seed they are random.
     pub seed: Option<u64>,
+    /// The settings of the server.
+    pub settings: Settings,
     /// The `version` in the answer of `GET /health`: a GoTrue release such as `v2.180.0`, or empty
     /// as in a build of GoTrue without a version (recorded: `health`).
     pub version: String,
@@ -50,6 +53,7 @@ impl Default for Options {
             signing_keys: SigningKeys::test_keys(),
             issuer: None,
             seed: None,
+            settings: Settings::default(),
             version: "v2.180.0".to_owned(),
         }
     }
@@ -64,6 +68,7 @@ struct Inner {
     url: String,
     issuer: String,
     token_lifetime: Duration,
+    settings: Settings,
     version: String,
     clock: MockClock,
     initial_keys: KeyRing,
@@ -95,6 +100,7 @@ impl Mock {
             issuer: options.issuer.unwrap_or_else(|| format!("{url}/auth/v1")),
             url,
             token_lifetime: options.token_lifetime,
+            settings: options.settings,
             version: options.version,
             clock: MockClock::new(now),
             initial_keys: keys.clone(),
@@ -127,6 +133,10 @@ impl Mock {
 
     pub(crate) fn clock(&self) -> &MockClock {
         &self.0.clock
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
     }
 
     pub(crate) fn version(&self) -> &str {

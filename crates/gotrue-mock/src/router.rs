@@ -9,7 +9,9 @@ use axum::{
 
 use crate::{
     mock::Mock,
-    routes::{control, discovery, health, logout, token, user},
+    routes::{
+        control, discovery, health, logout, otp, recover, settings, sign_up, token, user, verify,
+    },
 };
 
 pub(crate) fn router(mock: Mock) -> Router {
@@ -22,14 +24,21 @@ pub(crate) fn router(mock: Mock) -> Router {
 
 fn gotrue() -> Router<Mock> {
     Router::new()
-        .route("/signup", post(token::sign_up))
+        .route("/signup", post(sign_up::sign_up))
         .route("/token", post(token::token))
         .route("/logout", post(logout::logout))
         .route("/user", get(user::get_user).put(user::update_user))
         .route("/admin/users/{id}", put(user::update_user_as_administrator))
         .route("/.well-known/jwks.json", get(discovery::jwks))
+        .route("/.well-known/oauth-authorization-server", get(discovery::oauth_server))
         .route("/.well-known/openid-configuration", get(discovery::openid_configuration))
         .route("/health", get(health::health))
+        .route("/otp", post(otp::otp))
+        .route("/magiclink", post(otp::magic_link))
+        .route("/recover", post(recover::recover))
+        .route("/resend", post(recover::resend))
+        .route("/verify", get(verify::verify_link).post(verify::verify))
+        .route("/settings", get(settings::settings))
 }
 
 fn controls() -> Router<Mock> {

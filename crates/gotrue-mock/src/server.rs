@@ -9,7 +9,10 @@ use std::{convert::Infallible, error::Error, future::poll_fn, pin::pin, time::Du
 use axum::{
     Router,
     body::Body,
-    http::{HeaderValue, Request, Response, StatusCode, header::DATE, header::ORIGIN},
+    http::{
+        HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+        header::{ALLOW, DATE, ORIGIN},
+    },
     response::IntoResponse,
 };
 use bytes::Bytes;
@@ -133,9 +136,14 @@ async fn respond(
     fault: Option<Fault>,
     version: ApiVersion,
 ) -> Result<Response<Body>, ConnectionError> {
-    let route = |request: Request<Bytes>| async {
+    let route = |mut request: Request<Bytes>| async {
+        // GoTrue has no handler for HEAD (recorded: `verify-link-head`), and axum answers it like GET.
+        if request.method() == Method::HEAD {
+            *request.method_mut() = Method::TRACE;
+        }
         let result: Result<_, Infallible> = router.oneshot(request.map(Body::from)).await;
-        let Ok(response) = result;
+        let Ok(mut response) = result;
+        sort_allowed_methods(response.headers_mut());
         response
     };
     let Some(fault) = fault else {
@@ -156,5 +164,16 @@ async fn respond(
         FaultKind::Reset => Err(ConnectionError::Reset),
         FaultKind::Truncate => Err(ConnectionError::CloseAfter(faults::TRUNCATED)),
         FaultKind::Garbage => Err(ConnectionError::CloseAfter(faults::GARBAGE)),
+    }
+}
+
+/// Writes `Allow` as GoTrue does: without HEAD, sorted, with blanks.
+fn sort_allowed_methods(headers: &mut HeaderMap) {
+    let Some(Ok(allowed)) = headers.get(ALLOW).map(HeaderValue::to_str) else { return };
+    let mut methods: Vec<_> =
+        allowed.split(',').map(str::trim).filter(|method| *method != "HEAD").collect();
+    methods.sort_unstable();
+    if let Ok(methods) = HeaderValue::from_str(&methods.join(", ")) {
+        headers.insert(ALLOW, methods);
     }
 }

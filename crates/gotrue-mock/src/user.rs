@@ -6,97 +6,164 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-/// One row of `auth.users`, with the user's row of `auth.identities`.
+use crate::{identity::Identity, one_time_tokens::OneTimeTokens};
+
+/// One row of `auth.users`, with the user's identities and codes.
+#[derive(Clone, Debug)]
 pub(crate) struct User {
     pub(crate) id: Uuid,
-    pub(crate) identity_id: Uuid,
-    /// The e-mail address in lower case. `None` for an anonymous user, whose password is not used.
+    /// `authenticated`; empty in the invented user of a repeated sign-up.
+    pub(crate) role: &'static str,
+    /// The e-mail address in lower case.
     pub(crate) email: Option<String>,
-    pub(crate) password: SecretString,
-    /// The member `data` of the sign-up request.
-    pub(crate) data: Map<String, Value>,
-    pub(crate) banned: bool,
+    /// The phone number: digits only.
+    pub(crate) phone: Option<String>,
+    pub(crate) password: Option<SecretString>,
+    pub(crate) email_confirmed_at: Option<SystemTime>,
+    pub(crate) phone_confirmed_at: Option<SystemTime>,
+    pub(crate) invited_at: Option<SystemTime>,
+    pub(crate) confirmation_sent_at: Option<SystemTime>,
+    pub(crate) recovery_sent_at: Option<SystemTime>,
+    pub(crate) last_sign_in_at: Option<SystemTime>,
+    pub(crate) app_metadata: Map<String, Value>,
+    pub(crate) user_metadata: Map<String, Value>,
+    pub(crate) identities: Vec<Identity>,
+    pub(crate) codes: OneTimeTokens,
+    pub(crate) is_anonymous: bool,
+    pub(crate) banned_until: Option<SystemTime>,
     pub(crate) created_at: SystemTime,
-    pub(crate) last_sign_in_at: SystemTime,
     pub(crate) updated_at: SystemTime,
     /// The ids of the user's sessions.
     pub(crate) sessions: Vec<Uuid>,
 }
 
+/// How much of a user a response shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum UserView {
+    /// The row as it is in the database.
+    Stored,
+    /// The row as a sign-up has just made it: GoTrue has not read its generated column `confirmed_at` yet, and its identity
+    /// shows the user's metadata (recorded: `signup-autoconfirm`).
+    JustCreated,
+}
+
 impl User {
-    pub(crate) fn is_anonymous(&self) -> bool {
-        self.email.is_none()
+    pub(crate) fn new(id: Uuid, now: SystemTime) -> Self {
+        Self {
+            id,
+            role: "authenticated",
+            email: None,
+            phone: None,
+            password: None,
+            email_confirmed_at: None,
+            phone_confirmed_at: None,
+            invited_at: None,
+            confirmation_sent_at: None,
+            recovery_sent_at: None,
+            last_sign_in_at: None,
+            app_metadata: Map::new(),
+            user_metadata: Map::new(),
+            identities: Vec::new(),
+            codes: OneTimeTokens::default(),
+            is_anonymous: false,
+            banned_until: None,
+            created_at: now,
+            updated_at: now,
+            sessions: Vec::new(),
+        }
     }
 
     pub(crate) fn email(&self) -> &str {
         self.email.as_deref().unwrap_or_default()
     }
 
-    /// Whether this is the user's password; an anonymous user has none.
+    pub(crate) fn phone(&self) -> &str {
+        self.phone.as_deref().unwrap_or_default()
+    }
+
     pub(crate) fn has_password(&self, password: &str) -> bool {
-        !self.is_anonymous() && self.password.expose_secret() == password
+        self.password.as_ref().is_some_and(|known| known.expose_secret() == password)
     }
 
-    pub(crate) fn app_metadata(&self) -> Value {
-        if self.is_anonymous() {
-            return json!({});
+    pub(crate) fn is_banned(&self, now: SystemTime) -> bool {
+        self.banned_until.is_some_and(|until| now < until)
+    }
+
+    /// Sets the providers of `app_metadata` from the identities, in the order in which they began.
+    pub(crate) fn update_providers(&mut self) {
+        let mut providers: Vec<&str> = Vec::new();
+        for identity in &self.identities {
+            if !providers.contains(&&*identity.provider) {
+                providers.push(&identity.provider);
+            }
         }
-        json!({ "provider": "email", "providers": ["email"] })
+        let Some(first) = providers.first() else { return };
+        let (first, providers) = (json!(first), json!(providers));
+        self.app_metadata.insert("provider".to_owned(), first);
+        self.app_metadata.insert("providers".to_owned(), providers);
     }
 
-    /// The claim `user_metadata` of access tokens: the user's `data` and the members that GoTrue
-    /// adds.
-    pub(crate) fn user_metadata(&self) -> Value {
-        let mut metadata = self.data.clone();
-        if !self.is_anonymous() {
-            metadata.extend(self.identity_data(true));
-        }
-        Value::Object(metadata)
+    /// The identity at this provider.
+    pub(crate) fn identity(&mut self, provider: &str) -> Option<&mut Identity> {
+        self.identities.iter_mut().find(|identity| identity.provider == provider)
     }
 
-    fn identity_data(&self, email_verified: bool) -> Map<String, Value> {
-        Map::from_iter([
-            ("email".to_owned(), json!(self.email())),
-            ("email_verified".to_owned(), json!(email_verified)),
-            ("phone_verified".to_owned(), json!(false)),
-            ("sub".to_owned(), json!(self.id)),
-        ])
+    /// Confirms the e-mail address.
+    pub(crate) fn confirm_email(&mut self, now: SystemTime) {
+        self.codes.use_up(crate::one_time_tokens::CodeKind::Confirmation);
+        self.email_confirmed_at = Some(now);
+        self.user_metadata.insert("email_verified".to_owned(), json!(true));
     }
 
-    /// The user object in the responses of `GET /user` and `POST /token`.
-    pub(crate) fn to_json(&self) -> Value {
-        let created_at = timestamp(self.created_at);
+    /// Confirms the phone number.
+    pub(crate) fn confirm_phone(&mut self, now: SystemTime) {
+        self.codes.use_up(crate::one_time_tokens::CodeKind::Confirmation);
+        self.phone_confirmed_at = Some(now);
+    }
+
+    /// The user object in responses.
+    pub(crate) fn to_json(&self, view: UserView) -> Value {
         let mut user = json!({
             "id": self.id,
             "aud": "authenticated",
-            "role": "authenticated",
+            "role": self.role,
             "email": self.email(),
-            "phone": "",
-            "last_sign_in_at": timestamp(self.last_sign_in_at),
-            "app_metadata": self.app_metadata(),
-            "user_metadata": self.user_metadata(),
-            "identities": [],
-            "created_at": created_at,
+            "phone": self.phone(),
+            "app_metadata": self.app_metadata,
+            "user_metadata": self.user_metadata,
+            "identities": self.identities_json(view),
+            "created_at": timestamp(self.created_at),
             "updated_at": timestamp(self.updated_at),
-            "is_anonymous": self.is_anonymous(),
+            "is_anonymous": self.is_anonymous,
         });
-        if let (Some(email), Some(object)) = (&self.email, user.as_object_mut()) {
-            object.insert("email_confirmed_at".to_owned(), json!(created_at));
-            object.insert("confirmed_at".to_owned(), json!(created_at));
-            let identity = json!({
-                "identity_id": self.identity_id,
-                "id": self.id,
-                "user_id": self.id,
-                "identity_data": self.identity_data(false),
-                "provider": "email",
-                "last_sign_in_at": created_at,
-                "created_at": created_at,
-                "updated_at": created_at,
-                "email": email,
-            });
-            object.insert("identities".to_owned(), json!([identity]));
+        let confirmed_at = [self.email_confirmed_at, self.phone_confirmed_at];
+        let confirmed_at = confirmed_at.into_iter().flatten().min();
+        let times = [
+            ("email_confirmed_at", self.email_confirmed_at),
+            ("phone_confirmed_at", self.phone_confirmed_at),
+            ("invited_at", self.invited_at),
+            ("confirmation_sent_at", self.confirmation_sent_at),
+            ("recovery_sent_at", self.recovery_sent_at),
+            ("confirmed_at", confirmed_at.filter(|_| view == UserView::Stored)),
+            ("last_sign_in_at", self.last_sign_in_at),
+            ("banned_until", self.banned_until),
+        ];
+        if let Some(members) = user.as_object_mut() {
+            for (name, time) in times {
+                members.extend(time.map(|time| (name.to_owned(), json!(timestamp(time)))));
+            }
         }
         user
+    }
+
+    fn identities_json(&self, view: UserView) -> Vec<Value> {
+        let shown = |identity: &Identity| match view {
+            UserView::Stored => identity.to_json(self.id),
+            UserView::JustCreated => {
+                Identity { data: self.user_metadata.clone(), ..identity.clone() }.to_json(self.id)
+            }
+        };
+        self.identities.iter().map(shown).collect()
     }
 }
 

@@ -60,7 +60,7 @@ pub(crate) async fn sessions(State(mock): State<Mock>) -> Json<Value> {
             "id": session.id,
             "user_id": session.user_id,
             "email": user.map(User::email),
-            "banned": user.is_some_and(|user| user.banned),
+            "banned": user.is_some_and(|user| user.is_banned(mock.now())),
             "created_at": timestamp(session.created_at),
         })
     });

@@ -1,64 +1,44 @@
-//! `POST /signup` and `POST /token` with the grants `password` and `refresh_token`: the endpoints
-//! that respond with the tokens of a session.
+//! `POST /token` with the grants `password`, `refresh_token` and `pkce`.
 
 use axum::{
-    Json,
     extract::{RawQuery, State},
     http::HeaderValue,
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use uuid::Uuid;
+use serde_json::Value;
 
 use crate::{
-    access_token::AccessToken,
-    credentials::{check_password_length, parse_email},
-    database::{Database, RefreshError},
-    error::{GotrueError, insert_session_headers},
+    credentials::phone_digits,
+    database::RefreshError,
+    error::GotrueError,
     mock::Mock,
     refresh_token::IssuedToken,
     request::{parse_json, query_parameter},
+    session_response::{SessionTokens, begin_session},
+    user::UserView,
 };
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Credentials {
     email: String,
+    phone: String,
     password: String,
-    data: Map<String, Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PkceGrant {
+    auth_code: String,
+    code_verifier: String,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RefreshTokenGrant {
     refresh_token: String,
-}
-
-/// Creates a confirmed user, or an anonymous one if the request has no e-mail address.
-pub(crate) async fn sign_up(
-    State(mock): State<Mock>,
-    body: Bytes,
-) -> Result<Response, GotrueError> {
-    let given: Credentials =
-        if body.is_empty() { Credentials::default() } else { parse_json(&body)? };
-    let now = mock.now();
-    let mut database = mock.database();
-    let (email, method) = if given.email.is_empty() {
-        (None, "anonymous")
-    } else {
-        check_new_password(&given.password)?;
-        let email = parse_email(&given.email)?;
-        if database.user_by_email(&email).is_some() {
-            let message = "User already registered";
-            return Err(GotrueError::unprocessable("user_already_exists", message));
-        }
-        (Some(email), "password")
-    };
-    let user_id = database.create_user(email, given.password.into(), given.data, now);
-    let (session_id, refresh_token) = begin_session(&mock, &mut database, user_id, method)?;
-    token_response(&mock, &database, session_id, &refresh_token, Grant::SignUp)
 }
 
 pub(crate) async fn token(
@@ -69,26 +49,68 @@ pub(crate) async fn token(
     match query_parameter(query.as_deref(), "grant_type").as_str() {
         "password" => password_grant(&mock, &parse_json(&body)?),
         "refresh_token" => refresh_token_grant(&mock, &parse_json(&body)?),
+        "pkce" => pkce_grant(&mock, &parse_json(&body)?),
         _ => Err(GotrueError::bad_request("invalid_credentials", "unsupported_grant_type")),
     }
 }
 
 fn password_grant(mock: &Mock, given: &Credentials) -> Result<Response, GotrueError> {
     let wrong = || GotrueError::bad_request("invalid_credentials", "Invalid login credentials");
-    if given.email.is_empty() {
-        return Err(GotrueError::bad_request("validation_failed", "missing email or phone"));
-    }
+    let invalid = |message: &str| Err(GotrueError::bad_request("validation_failed", message));
     let mut database = mock.database();
-    let user = database.user_by_email(&given.email).ok_or_else(wrong)?;
-    if user.banned {
+    let user = match (&*given.email, &*given.phone) {
+        ("", "") => return invalid("missing email or phone"),
+        (email, "") => database.user_by_email(email),
+        ("", phone) => database.user_by_phone(&phone_digits(phone)),
+        _ => {
+            let message = "Only an email address or phone number should be provided on login.";
+            return invalid(message);
+        }
+    };
+    let user = user.filter(|user| user.password.is_some()).ok_or_else(wrong)?;
+    if user.is_banned(mock.now()) {
         return Err(GotrueError::bad_request("user_banned", "User is banned"));
     }
     if !user.has_password(&given.password) {
         return Err(wrong());
     }
-    let user_id = user.id;
-    let (session_id, refresh_token) = begin_session(mock, &mut database, user_id, "password")?;
-    token_response(mock, &database, session_id, &refresh_token, Grant::Password)
+    if !given.email.is_empty() && user.email_confirmed_at.is_none() {
+        return Err(GotrueError::bad_request("email_not_confirmed", "Email not confirmed"));
+    }
+    if !given.phone.is_empty() && user.phone_confirmed_at.is_none() {
+        return Err(GotrueError::bad_request("phone_not_confirmed", "Phone not confirmed"));
+    }
+    let id = user.id;
+    let tokens = begin_session(mock, &mut database, id, "password", UserView::Stored)?;
+    // The response to a sign-in by password says whether the password is weak (recorded: `password-right`).
+    Ok(tokens.with("weak_password", Value::Null).into_response())
+}
+
+fn pkce_grant(mock: &Mock, given: &PkceGrant) -> Result<Response, GotrueError> {
+    if given.auth_code.is_empty() || given.code_verifier.is_empty() {
+        let message = "invalid request: both auth code and code verifier should be non-empty";
+        return Err(GotrueError::bad_request("validation_failed", message));
+    }
+    let mut database = mock.database();
+    let code = given.auth_code.parse().ok();
+    let flow = database.flow_states.iter().position(|flow| Some(flow.auth_code) == code);
+    let not_found = || {
+        let message = "invalid flow state, no valid flow state found";
+        GotrueError::not_found("flow_state_not_found", message)
+    };
+    let index = flow.ok_or_else(not_found)?;
+    let flow = database.flow_states.get(index).cloned().ok_or_else(not_found)?;
+    if flow.is_expired(mock.now()) {
+        let message = "invalid flow state, flow state has expired";
+        return Err(GotrueError::unprocessable("flow_state_expired", message));
+    }
+    if !flow.is_verified_by(&given.code_verifier) {
+        let message = "code challenge does not match previously saved code verifier";
+        return Err(GotrueError::bad_request("bad_code_verifier", message));
+    }
+    database.flow_states.remove(index);
+    let (user, method) = (flow.user_id, flow.authentication_method);
+    Ok(begin_session(mock, &mut database, user, method, UserView::Stored)?.into_response())
 }
 
 fn refresh_token_grant(mock: &Mock, given: &RefreshTokenGrant) -> Result<Response, GotrueError> {
@@ -104,8 +126,8 @@ fn refresh_token_grant(mock: &Mock, given: &RefreshTokenGrant) -> Result<Respons
         IssuedToken::New(token) => (token, true),
         IssuedToken::Active(token) => (token, false),
     };
-    let mut response =
-        token_response(mock, &database, session_id, &refresh_token, Grant::RefreshToken)?;
+    let tokens = SessionTokens::of(mock, &database, session_id, refresh_token, UserView::Stored)?;
+    let mut response = tokens.into_response();
     if is_new {
         let reuse = HeaderValue::from_static("false");
         response.headers_mut().insert("sb-auth-refresh-token-reuse", reuse);
@@ -137,66 +159,4 @@ fn refresh_error(error: &RefreshError) -> GotrueError {
 fn is_refresh_token(token: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     token.len() > 12 || (token.len() == 12 && token.bytes().all(is_allowed))
-}
-
-fn begin_session(
-    mock: &Mock,
-    database: &mut Database,
-    user_id: Uuid,
-    method: &'static str,
-) -> Result<(Uuid, String), GotrueError> {
-    database
-        .begin_session(user_id, method, mock.now())
-        .ok_or_else(|| GotrueError::unexpected_failure("Database error granting user"))
-}
-
-/// The kind of request to which a token response is the answer.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Grant {
-    SignUp,
-    Password,
-    RefreshToken,
-}
-
-fn token_response(
-    mock: &Mock,
-    database: &Database,
-    session_id: Uuid,
-    refresh_token: &str,
-    grant: Grant,
-) -> Result<Response, GotrueError> {
-    let session = database.session(session_id);
-    let user = session.and_then(|session| database.user(session.user_id));
-    let (Some(session), Some(user)) = (session, user) else {
-        return Err(GotrueError::unexpected_failure("Database error finding session"));
-    };
-    let AccessToken { token, expires_at } = AccessToken::issue(mock, user, session)?;
-    let mut body = json!({
-        "access_token": token,
-        "token_type": "bearer",
-        "expires_in": mock.token_lifetime().as_secs(),
-        "expires_at": expires_at,
-        "refresh_token": refresh_token,
-        "user": user.to_json(),
-    });
-    // The response to a sign-in by password says whether the password is weak (recorded:
-    // `password-right`). The mock accepts no weak password.
-    if let (Grant::Password, Some(body)) = (grant, body.as_object_mut()) {
-        body.insert("weak_password".to_owned(), Value::Null);
-    }
-    let mut response = Json(body).into_response();
-    let headers = response.headers_mut();
-    insert_session_headers(headers, Some(user.id), Some(session.id));
-    if let Some(Ok(prefix)) = refresh_token.get(..5).map(HeaderValue::from_str) {
-        headers.insert("sb-auth-refresh-token-prefix", prefix);
-    }
-    Ok(response)
-}
-
-fn check_new_password(password: &str) -> Result<(), GotrueError> {
-    if password.is_empty() {
-        let message = "Signup requires a valid password";
-        return Err(GotrueError::bad_request("validation_failed", message));
-    }
-    check_password_length(password)
 }

@@ -20,11 +20,12 @@ use uuid::Uuid;
 
 use crate::{
     authentication::{Caller, require_administrator},
-    credentials::{check_password_length, parse_email},
+    credentials::{check_password, parse_email},
     error::GotrueError,
     mock::Mock,
     request::parse_json_object,
-    user::User,
+    settings::Settings,
+    user::{User, UserView},
 };
 
 pub(crate) async fn get_user(
@@ -34,7 +35,7 @@ pub(crate) async fn get_user(
     let database = mock.database();
     let caller = Caller::authenticate(&mock, &database, &headers)?;
     let user = database.user(caller.user_id);
-    Ok(Json(user.map_or(Value::Null, User::to_json)))
+    Ok(Json(user.map_or(Value::Null, |user| user.to_json(UserView::Stored))))
 }
 
 #[derive(Default, Deserialize)]
@@ -49,18 +50,18 @@ struct UserUpdate {
 
 impl UserUpdate {
     /// Makes the checks of GoTrue, in the same order.
-    fn check(&self, user: &User) -> Result<(), GotrueError> {
+    fn check(&self, user: &User, settings: &Settings) -> Result<(), GotrueError> {
         let email = self.email.as_deref().filter(|email| !email.is_empty());
         let email = email.map(parse_email).transpose()?;
         let phone = self.phone.as_deref().filter(|phone| !phone.is_empty());
         if let Some(password) = &self.password {
-            check_password_length(password.expose_secret())?;
+            check_password(password.expose_secret(), settings)?;
         }
         if self.app_metadata.is_some() {
             let message = "Updating app_metadata requires admin privileges";
             return Err(GotrueError::forbidden("not_admin", message));
         }
-        if user.is_anonymous() && self.password.is_some() && email.is_none() && phone.is_none() {
+        if user.is_anonymous && self.password.is_some() && email.is_none() && phone.is_none() {
             let message = "Updating password of an anonymous user without an email or phone is \
                            not allowed";
             return Err(GotrueError::unprocessable("validation_failed", message));
@@ -90,12 +91,15 @@ pub(crate) async fn update_user(
     let Caller { user_id, session_id } = Caller::authenticate(&mock, &database, &headers)?;
     let update: UserUpdate = parse_json_object(&body, "UserUpdateParams")?;
     let user = database.user(user_id).ok_or_else(user_not_found)?;
-    update.check(user)?;
+    update.check(user, mock.settings())?;
     if let Some(password) = update.password {
         database.set_password(user_id, password, mock.now());
         database.delete_sessions_of(user_id, session_id);
     }
-    database.user(user_id).map(|user| Json(user.to_json())).ok_or_else(user_not_found)
+    database
+        .user(user_id)
+        .map(|user| Json(user.to_json(UserView::Stored)))
+        .ok_or_else(user_not_found)
 }
 
 #[derive(Default, Deserialize)]
@@ -121,7 +125,7 @@ pub(crate) async fn update_user_as_administrator(
     database.user(user_id).ok_or_else(user_not_found)?;
     let update: AdminUserUpdate = parse_json_object(&body, "AdminUserParams")?;
     if let Some(password) = &update.password {
-        check_password_length(password.expose_secret())?;
+        check_password(password.expose_secret(), mock.settings())?;
     }
     if let Some(member) = update.others.keys().find(|member| *member != "email_confirm") {
         let endpoint = format!("PUT /admin/users/{{id}} with {member}");
@@ -131,7 +135,10 @@ pub(crate) async fn update_user_as_administrator(
         database.set_password(user_id, password, mock.now());
         database.delete_sessions_of(user_id, None);
     }
-    database.user(user_id).map(|user| Json(user.to_json())).ok_or_else(user_not_found)
+    database
+        .user(user_id)
+        .map(|user| Json(user.to_json(UserView::Stored)))
+        .ok_or_else(user_not_found)
 }
 
 fn user_not_found() -> GotrueError {

@@ -1,0 +1,46 @@
+//! A user's identity at one provider: the row in the database, and the JSON object in responses.
+
+use std::time::SystemTime;
+
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+use crate::user::timestamp;
+
+/// One row of `auth.identities`.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    pub(crate) id: Uuid,
+    /// `email`, `phone`, or the name of an identity provider.
+    pub(crate) provider: String,
+    /// The user's id at the provider. For `email` and `phone` it is the user's own id.
+    pub(crate) provider_id: String,
+    pub(crate) data: Map<String, Value>,
+    pub(crate) created_at: SystemTime,
+    pub(crate) last_sign_in_at: SystemTime,
+    pub(crate) updated_at: SystemTime,
+}
+
+impl Identity {
+    /// The e-mail address in the identity's data.
+    pub(crate) fn email(&self) -> Option<&str> {
+        self.data.get("email").and_then(Value::as_str).filter(|email| !email.is_empty())
+    }
+
+    pub(crate) fn to_json(&self, user_id: Uuid) -> Value {
+        let mut identity = json!({
+            "identity_id": self.id,
+            "id": self.provider_id,
+            "user_id": user_id,
+            "identity_data": self.data,
+            "provider": self.provider,
+            "last_sign_in_at": timestamp(self.last_sign_in_at),
+            "created_at": timestamp(self.created_at),
+            "updated_at": timestamp(self.updated_at),
+        });
+        if let (Some(email), Some(members)) = (self.email(), identity.as_object_mut()) {
+            members.insert("email".to_owned(), json!(email));
+        }
+        identity
+    }
+}

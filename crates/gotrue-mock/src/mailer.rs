@@ -1,0 +1,149 @@
+//! Sends codes: each is a mail or a text message in the outbox.
+
+use axum::http::{HeaderMap, header::REFERER};
+use url::{Url, form_urlencoded};
+use uuid::Uuid;
+
+use crate::{
+    database::Database,
+    error::GotrueError,
+    mock::Mock,
+    one_time_tokens::{CodeKind, PKCE_PREFIX, new_code, token_hash},
+    outbox::Mail,
+    request::query_parameter,
+    settings::Settings,
+};
+
+/// The address to which the link of a mail leads back.
+pub(crate) struct Redirect(String);
+
+impl Redirect {
+    /// The first allowed address of the header `redirect_to`, the query's `redirect_to`, and the `Referer`; else the site.
+    pub(crate) fn of(mock: &Mock, query: Option<&str>, headers: &HeaderMap) -> Self {
+        let header = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
+        let requested = header("redirect_to").filter(|text| !text.is_empty());
+        let requested = requested.unwrap_or_else(|| query_parameter(query, "redirect_to"));
+        let referer = header(REFERER.as_str());
+        let allowed = [Some(requested), referer].into_iter().flatten();
+        let allowed = allowed.filter(|address| is_allowed(address, mock.settings())).next();
+        Self(allowed.unwrap_or_else(|| mock.settings().site_url.clone()))
+    }
+
+    /// The site.
+    pub(crate) fn to_site(mock: &Mock) -> Self {
+        Self(mock.settings().site_url.clone())
+    }
+
+    /// The link of a mail. Like GoTrue, it encodes only an address that has a query.
+    pub(crate) fn link(&self, mock: &Mock, token_hash: &str, kind: &str) -> String {
+        let address = if self.0.contains('?') {
+            form_urlencoded::byte_serialize(self.0.as_bytes()).collect()
+        } else {
+            self.0.clone()
+        };
+        let url = mock.url();
+        format!("{url}/auth/v1/verify?token={token_hash}&type={kind}&redirect_to={address}")
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// GoTrue's `IsRedirectURLValid`, with prefixes in place of its patterns.
+fn is_allowed(address: &str, settings: &Settings) -> bool {
+    let (Ok(site), Ok(url)) = (Url::parse(&settings.site_url), Url::parse(address)) else {
+        return false;
+    };
+    let is_loopback = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+    let host = url.host_str().unwrap_or_default();
+    let is_site = site.host_str() == url.host_str()
+        && site.scheme() == url.scheme()
+        && (site.port() == url.port() || is_loopback(host));
+    let without_fragment = address.split('#').next().unwrap_or_default();
+    is_site
+        || is_loopback(host) && host != "localhost"
+        || settings.redirect_prefixes.iter().any(|prefix| without_fragment.starts_with(prefix))
+}
+
+/// The mail of a sign-up.
+pub(crate) fn send_confirmation(
+    mock: &Mock,
+    database: &mut Database,
+    user_id: Uuid,
+    redirect: &Redirect,
+    is_pkce: bool,
+) {
+    send(mock, database, user_id, (CodeKind::Confirmation, "signup"), redirect, is_pkce);
+}
+
+/// The mail with a link by which a user signs in.
+pub(crate) fn send_magic_link(
+    mock: &Mock,
+    database: &mut Database,
+    user_id: Uuid,
+    redirect: &Redirect,
+    is_pkce: bool,
+) {
+    send(mock, database, user_id, (CodeKind::Recovery, "magiclink"), redirect, is_pkce);
+}
+
+/// The mail with a link by which a user sets a new password.
+pub(crate) fn send_recovery(
+    mock: &Mock,
+    database: &mut Database,
+    user_id: Uuid,
+    redirect: &Redirect,
+    is_pkce: bool,
+) {
+    send(mock, database, user_id, (CodeKind::Recovery, "recovery"), redirect, is_pkce);
+}
+
+fn send(
+    mock: &Mock,
+    database: &mut Database,
+    user_id: Uuid,
+    (code_kind, kind): (CodeKind, &'static str),
+    redirect: &Redirect,
+    is_pkce: bool,
+) {
+    let (now, code) = (mock.now(), new_code(database.rng()));
+    let Some(user) = database.user_mut(user_id) else { return };
+    let prefix = if is_pkce { PKCE_PREFIX } else { "" };
+    let hash = format!("{prefix}{}", token_hash(user.email(), &code));
+    user.codes.issue(code_kind, hash.clone(), now);
+    match code_kind {
+        CodeKind::Confirmation => user.confirmation_sent_at = Some(now),
+        _ => user.recovery_sent_at = Some(now),
+    }
+    let to = user.email().to_owned();
+    let link = redirect.link(mock, &hash, kind);
+    let (token_hash, link) = (Some(hash), Some(link));
+    database.outbox.push(Mail { to, kind, token: code, token_hash, link });
+}
+
+/// The text message with the code of a sign-up or a sign-in. Returns the message's id, which only a fixed code has.
+pub(crate) fn send_text(
+    mock: &Mock,
+    database: &mut Database,
+    user_id: Uuid,
+    phone: &str,
+) -> Result<Option<&'static str>, GotrueError> {
+    let now = mock.now();
+    let fixed = mock.settings().fixed_codes.get(phone).cloned();
+    let message_id = fixed.is_some().then_some("test-otp");
+    let is_sent = fixed.is_none();
+    if is_sent && !mock.settings().sends_texts {
+        return Err(GotrueError::unexpected_failure("Unable to get SMS provider"));
+    }
+    let code = fixed.unwrap_or_else(|| new_code(database.rng()));
+    if let Some(user) = database.user_mut(user_id) {
+        user.codes.issue(CodeKind::Confirmation, token_hash(phone, &code), now);
+        user.confirmation_sent_at = Some(now);
+    }
+    if is_sent {
+        let to = phone.to_owned();
+        database.outbox.push(Mail { to, kind: "sms", token: code, token_hash: None, link: None });
+    }
+    Ok(message_id)
+}

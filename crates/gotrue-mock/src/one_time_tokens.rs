@@ -1,0 +1,81 @@
+//! The codes that GoTrue sends by mail and text message. GoTrue keeps each twice: in a column of the user, by which a code
+//! is found with the user's address, and in a row of `auth.one_time_tokens`, by which a token hash is found alone.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
+
+use aws_lc_rs::digest::{SHA224, digest};
+
+/// What a code is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum CodeKind {
+    Confirmation,
+    Recovery,
+}
+
+/// The codes of one user.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OneTimeTokens {
+    /// The columns of the user: token hashes.
+    columns: BTreeMap<CodeKind, String>,
+    /// When a code of this kind was sent last.
+    sent_at: BTreeMap<CodeKind, SystemTime>,
+    /// The rows of `auth.one_time_tokens`: token hashes.
+    rows: BTreeMap<CodeKind, String>,
+}
+
+impl OneTimeTokens {
+    pub(crate) fn issue(&mut self, kind: CodeKind, token_hash: String, now: SystemTime) {
+        self.columns.insert(kind, token_hash.clone());
+        self.rows.insert(kind, token_hash);
+        self.sent_at.insert(kind, now);
+    }
+
+    /// Clears the column of this kind, and the rows of all kinds, as GoTrue does when a code was used.
+    pub(crate) fn use_up(&mut self, kind: CodeKind) {
+        self.columns.remove(&kind);
+        self.rows.clear();
+    }
+
+    /// Clears all codes and the times at which they were sent.
+    pub(crate) fn clear_all(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(crate) fn sent_at(&self, kind: CodeKind) -> Option<SystemTime> {
+        self.sent_at.get(&kind).copied()
+    }
+
+    /// Whether a row of one of these kinds has this token hash.
+    pub(crate) fn has_row(&self, kinds: &[CodeKind], token_hash: &str) -> bool {
+        kinds.iter().any(|kind| self.rows.get(kind).is_some_and(|row| row == token_hash))
+    }
+
+    /// Whether the column has this token hash, of the implicit flow or of PKCE.
+    pub(crate) fn has_column(&self, kind: CodeKind, token_hash: &str) -> bool {
+        self.columns.get(&kind).is_some_and(|column| {
+            column == token_hash || column.strip_prefix(PKCE_PREFIX) == Some(token_hash)
+        })
+    }
+
+    /// Whether a code of this kind was sent at most `lifetime` ago.
+    pub(crate) fn is_fresh(&self, kind: CodeKind, lifetime: Duration, now: SystemTime) -> bool {
+        self.sent_at(kind).is_some_and(|sent_at| now <= sent_at + lifetime)
+    }
+}
+
+/// Begins the token hash of a link whose session the client fetches by PKCE.
+pub(crate) const PKCE_PREFIX: &str = "pkce_";
+
+/// GoTrue's hash of an address and a code: SHA-224 in hexadecimal.
+pub(crate) fn token_hash(address: &str, code: &str) -> String {
+    let digest = digest(&SHA224, format!("{address}{code}").as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A code of six digits.
+pub(crate) fn new_code(rng: &mut fastrand::Rng) -> String {
+    format!("{:06}", rng.u32(0..1_000_000))
+}

@@ -1,0 +1,190 @@
+//! `POST /otp` and `POST /magiclink`: sends a code by which a user signs in. A user who does not exist yet signs up.
+
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+    http::HeaderMap,
+};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::{
+    credentials::{parse_email, parse_phone},
+    database::Database,
+    error::GotrueError,
+    flow_state::{Challenge, FlowState},
+    mailer::{self, Redirect},
+    mock::Mock,
+    request::parse_json_object,
+    routes::sign_up::{Address, SignUp, SignedUp, create},
+};
+
+#[derive(Deserialize)]
+#[serde(default)]
+struct Body {
+    email: String,
+    phone: String,
+    create_user: bool,
+    channel: String,
+    data: Option<Map<String, Value>>,
+    code_challenge: String,
+    code_challenge_method: String,
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self {
+            email: String::new(),
+            phone: String::new(),
+            create_user: true,
+            channel: String::new(),
+            data: None,
+            code_challenge: String::new(),
+            code_challenge_method: String::new(),
+        }
+    }
+}
+
+/// The length of the password that GoTrue invents for a user who signs up by a code.
+const PASSWORD_LENGTH: usize = 33;
+
+pub(crate) async fn otp(
+    State(mock): State<Mock>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Value>, GotrueError> {
+    let body: Body = parse_json_object(&body, "OtpParams")?;
+    let invalid = |message: &str| Err(GotrueError::bad_request("validation_failed", message));
+    if !body.email.is_empty() && !body.phone.is_empty() {
+        return invalid("Only an email address or phone number should be provided");
+    }
+    if !body.email.is_empty() && !body.channel.is_empty() {
+        return invalid("Channel should only be specified with Phone OTP");
+    }
+    body.challenge().check()?;
+    let mut database = mock.database();
+    if !body.create_user && !body.names_a_user(&database) {
+        let message = "Signups not allowed for otp";
+        return Err(GotrueError::unprocessable("otp_disabled", message));
+    }
+    if !body.email.is_empty() {
+        let redirect = Redirect::of(&mock, query.as_deref(), &headers);
+        return by_email(&mock, &mut database, body, &redirect);
+    }
+    if !body.phone.is_empty() {
+        return by_phone(&mock, &mut database, body);
+    }
+    invalid("One of email or phone must be set")
+}
+
+/// The older name of a code by mail.
+pub(crate) async fn magic_link(
+    State(mock): State<Mock>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Value>, GotrueError> {
+    let body: Body = parse_json_object(&body, "MagicLinkParams")?;
+    if body.email.is_empty() {
+        let message = "Password recovery requires an email";
+        return Err(GotrueError::unprocessable("validation_failed", message));
+    }
+    let redirect = Redirect::of(&mock, query.as_deref(), &headers);
+    by_email(&mock, &mut mock.database(), body, &redirect)
+}
+
+impl Body {
+    fn challenge(&self) -> Challenge {
+        Challenge {
+            challenge: self.code_challenge.clone(),
+            method: self.code_challenge_method.clone(),
+        }
+    }
+
+    /// Whether the address belongs to a user. A malformed address belongs to none (recorded: `otp-bad-email-not-created`).
+    fn names_a_user(&self, database: &Database) -> bool {
+        match (&*self.email, &*self.phone) {
+            ("", "") => true,
+            ("", phone) => {
+                parse_phone(phone).is_ok_and(|phone| database.user_by_phone(&phone).is_some())
+            }
+            (email, _) => {
+                parse_email(email).is_ok_and(|email| database.user_by_email(&email).is_some())
+            }
+        }
+    }
+}
+
+fn by_email(
+    mock: &Mock,
+    database: &mut Database,
+    body: Body,
+    redirect: &Redirect,
+) -> Result<Json<Value>, GotrueError> {
+    let (email, challenge) = (parse_email(&body.email)?, body.challenge());
+    challenge.check()?;
+    let known = database.user_by_email(&email).filter(|user| user.email_confirmed_at.is_some());
+    let id = match known {
+        Some(user) => user.id,
+        None => {
+            let sign_up = SignUp {
+                address: Address::Email(email),
+                password: new_password(database),
+                data: body.data.unwrap_or_default(),
+                challenge: challenge.clone(),
+            };
+            match create(mock, database, &sign_up, redirect)? {
+                SignedUp::Confirmed(id) => {
+                    // GoTrue signs the new user in, and gives nobody the session (recorded: `otp-autoconfirm-new`).
+                    database.begin_session(id, "password", mock.now());
+                    id
+                }
+                // The mail of the sign-up has the code.
+                SignedUp::ToConfirm(_) | SignedUp::Exists => return Ok(Json(json!({}))),
+            }
+        }
+    };
+    if challenge.is_given() {
+        let auth_code = database.new_uuid();
+        let flow = FlowState::new(id, auth_code, "magiclink", challenge.clone(), mock.now())?;
+        database.flow_states.push(flow);
+    }
+    mailer::send_magic_link(mock, database, id, redirect, challenge.is_given());
+    Ok(Json(json!({})))
+}
+
+fn by_phone(mock: &Mock, database: &mut Database, body: Body) -> Result<Json<Value>, GotrueError> {
+    let phone = parse_phone(&body.phone)?;
+    if !matches!(&*body.channel, "" | "sms") {
+        let message = "Invalid channel, supported values are 'sms' or 'whatsapp'. 'whatsapp' is only supported if Twilio \
+                       or Twilio Verify is used as the provider.";
+        return Err(GotrueError::bad_request("validation_failed", message));
+    }
+    let known = database.user_by_phone(&phone).filter(|user| user.phone_confirmed_at.is_some());
+    let id = match known {
+        Some(user) => user.id,
+        None => {
+            let sign_up = SignUp {
+                address: Address::Phone(phone.clone()),
+                password: new_password(database),
+                data: body.data.unwrap_or_default(),
+                challenge: Challenge::default(),
+            };
+            match create(mock, database, &sign_up, &Redirect::to_site(mock))? {
+                SignedUp::Confirmed(id) => {
+                    database.begin_session(id, "password", mock.now());
+                    id
+                }
+                SignedUp::ToConfirm(_) | SignedUp::Exists => return Ok(Json(json!({}))),
+            }
+        }
+    };
+    let message_id = mailer::send_text(mock, database, id, &phone)?;
+    Ok(Json(message_id.map_or_else(|| json!({}), |id| json!({ "message_id": id }))))
+}
+
+fn new_password(database: &mut Database) -> String {
+    (0..PASSWORD_LENGTH).map(|_| database.rng().alphanumeric()).collect()
+}

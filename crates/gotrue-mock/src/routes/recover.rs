@@ -1,0 +1,133 @@
+//! `POST /recover` and `POST /resend`: mails for a new password, and codes again.
+
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+    http::HeaderMap,
+};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::{
+    credentials::{parse_email, parse_phone},
+    error::GotrueError,
+    flow_state::{Challenge, FlowState},
+    mailer::{self, Redirect},
+    mock::Mock,
+    request::parse_json_object,
+};
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Body {
+    #[serde(rename = "type")]
+    kind: String,
+    email: String,
+    phone: String,
+    code_challenge: String,
+    code_challenge_method: String,
+}
+
+impl Body {
+    fn challenge(&self) -> Challenge {
+        Challenge {
+            challenge: self.code_challenge.clone(),
+            method: self.code_challenge_method.clone(),
+        }
+    }
+
+    /// GoTrue's checks of a request to send a code again, in the same order. Sets the addresses as GoTrue stores them.
+    fn check_resend(&mut self) -> Result<(), GotrueError> {
+        let invalid = |message: &str| Err(GotrueError::bad_request("validation_failed", message));
+        match &*self.kind {
+            "signup" | "email_change" => self.challenge().check()?,
+            "sms" | "phone_change" => {}
+            _ => {
+                return invalid(
+                    "Missing one of these types: signup, email_change, sms, phone_change",
+                );
+            }
+        }
+        if self.email.is_empty() && self.kind == "signup" {
+            return invalid("Type provided requires an email address");
+        }
+        if self.phone.is_empty() && self.kind == "sms" {
+            return invalid("Type provided requires a phone number");
+        }
+        match (&*self.email, &*self.phone) {
+            ("", "") => return invalid("Missing email address or phone number"),
+            ("", phone) => self.phone = parse_phone(phone)?,
+            (email, "") => self.email = parse_email(email)?,
+            _ => return invalid("Only an email address or phone number should be provided."),
+        }
+        Ok(())
+    }
+}
+
+/// Sends a mail for a new password. The answer does not tell whether the address is known.
+pub(crate) async fn recover(
+    State(mock): State<Mock>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Value>, GotrueError> {
+    let body: Body = parse_json_object(&body, "RecoverParams")?;
+    if body.email.is_empty() {
+        let message = "Password recovery requires an email";
+        return Err(GotrueError::bad_request("validation_failed", message));
+    }
+    let (email, challenge) = (parse_email(&body.email)?, body.challenge());
+    challenge.check()?;
+    let mut database = mock.database();
+    let Some(id) = database.user_by_email(&email).map(|user| user.id) else {
+        return Ok(Json(json!({})));
+    };
+    if challenge.is_given() {
+        let auth_code = database.new_uuid();
+        let flow = FlowState::new(id, auth_code, "recovery", challenge.clone(), mock.now())?;
+        database.flow_states.push(flow);
+    }
+    let redirect = Redirect::of(&mock, query.as_deref(), &headers);
+    mailer::send_recovery(&mock, &mut database, id, &redirect, challenge.is_given());
+    Ok(Json(json!({})))
+}
+
+/// Sends a code again that is still waited for.
+pub(crate) async fn resend(
+    State(mock): State<Mock>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Value>, GotrueError> {
+    let mut body: Body = parse_json_object(&body, "ResendConfirmationParams")?;
+    body.check_resend()?;
+    let mut database = mock.database();
+    let user = if body.email.is_empty() {
+        database.user_by_phone(&body.phone)
+    } else {
+        database.user_by_email(&body.email)
+    };
+    let Some(user) = user else { return Ok(Json(json!({}))) };
+    let (id, email_confirmed, phone_confirmed) =
+        (user.id, user.email_confirmed_at.is_some(), user.phone_confirmed_at.is_some());
+    match &*body.kind {
+        "signup" if !email_confirmed => {
+            let challenge = body.challenge();
+            if challenge.is_given() {
+                let auth_code = database.new_uuid();
+                let method = "email/signup";
+                let flow = FlowState::new(id, auth_code, method, challenge.clone(), mock.now())?;
+                database.flow_states.push(flow);
+            }
+            let redirect = Redirect::of(&mock, query.as_deref(), &headers);
+            mailer::send_confirmation(&mock, &mut database, id, &redirect, challenge.is_given());
+            Ok(Json(json!({})))
+        }
+        "sms" if !phone_confirmed => {
+            let message_id = mailer::send_text(&mock, &mut database, id, &body.phone)?;
+            Ok(Json(message_id.map_or_else(|| json!({}), |id| json!({ "message_id": id }))))
+        }
+        _ => Ok(Json(json!({}))),
+    }
+}

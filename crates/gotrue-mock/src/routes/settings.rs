@@ -1,0 +1,55 @@
+//! `GET /settings`: what the server allows.
+
+use axum::{Json, extract::State};
+use serde_json::{Map, Value, json};
+
+use crate::mock::Mock;
+
+/// The identity providers that GoTrue knows.
+const PROVIDERS: [&str; 23] = [
+    "apple",
+    "azure",
+    "bitbucket",
+    "discord",
+    "facebook",
+    "snapchat",
+    "figma",
+    "fly",
+    "github",
+    "gitlab",
+    "google",
+    "keycloak",
+    "kakao",
+    "linkedin",
+    "linkedin_oidc",
+    "notion",
+    "spotify",
+    "slack",
+    "slack_oidc",
+    "workos",
+    "twitch",
+    "twitter",
+    "zoom",
+];
+
+pub(crate) async fn settings(State(mock): State<Mock>) -> Json<Value> {
+    let settings = mock.settings();
+    let provider = |name: &&str| {
+        let is_enabled = settings.providers.iter().any(|enabled| enabled == name);
+        ((*name).to_owned(), json!(is_enabled))
+    };
+    let mut external: Map<String, Value> = PROVIDERS.iter().map(provider).collect();
+    for name in ["anonymous_users", "email", "phone"] {
+        external.insert(name.to_owned(), json!(true));
+    }
+    Json(json!({
+        "external": external,
+        "disable_signup": false,
+        "mailer_autoconfirm": settings.confirms_emails,
+        "phone_autoconfirm": settings.confirms_phones,
+        "sms_provider": "",
+        "saml_enabled": false,
+        "saml_private_key_next_configured": true,
+        "passkeys_enabled": true,
+    }))
+}

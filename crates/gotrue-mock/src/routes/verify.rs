@@ -1,0 +1,203 @@
+//! `GET` and `POST /verify`: exchanges the code, the token hash or the link of a message for a session.
+
+use axum::{
+    extract::{RawQuery, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use serde::Deserialize;
+use url::{Url, form_urlencoded};
+use uuid::Uuid;
+
+use crate::{
+    credentials::{parse_email, parse_phone},
+    database::Database,
+    error::GotrueError,
+    mailer::Redirect,
+    mock::Mock,
+    one_time_tokens::PKCE_PREFIX,
+    request::{parse_json_object, query_parameter},
+    session_response::{SessionTokens, begin_session},
+    user::UserView,
+    verification::{Verification, VerificationType},
+};
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Body {
+    #[serde(rename = "type")]
+    kind: String,
+    token: String,
+    token_hash: String,
+    email: String,
+    phone: String,
+    redirect_to: String,
+}
+
+/// A code with its address, or a token hash.
+pub(crate) async fn verify(
+    State(mock): State<Mock>,
+    body: Bytes,
+) -> Result<SessionTokens, GotrueError> {
+    let body: Body = parse_json_object(&body, "VerifyParams")?;
+    let verification = body.check()?;
+    let mut database = mock.database();
+    let id = verification.accept(&mut database, mock.settings(), mock.now())?;
+    begin_session(&mock, &mut database, id, "otp", UserView::Stored)
+}
+
+impl Body {
+    fn check(&self) -> Result<Verification, GotrueError> {
+        let invalid = |message: &str| GotrueError::bad_request("validation_failed", message);
+        if self.kind.is_empty() {
+            return Err(invalid("Verify requires a verification type"));
+        }
+        if self.token.is_empty() == self.token_hash.is_empty() {
+            return Err(invalid("Verify requires either a token or a token hash"));
+        }
+        let kind = VerificationType::parse(&self.kind);
+        if !self.token_hash.is_empty() {
+            if !self.email.is_empty() || !self.phone.is_empty() || !self.redirect_to.is_empty() {
+                return Err(invalid("Only the token_hash and type should be provided"));
+            }
+            return Ok(Verification::by_hash(kind, &self.token_hash));
+        }
+        match (&*self.email, &*self.phone) {
+            ("", phone) if !phone.is_empty() => {
+                Ok(Verification::by_phone(kind, &parse_phone(phone)?, &self.token))
+            }
+            (email, "") if !email.is_empty() => {
+                let email = parse_email(email).map_err(|_| {
+                    GotrueError::unprocessable("validation_failed", "Invalid email format")
+                })?;
+                Ok(Verification::by_email(kind, &email, &self.token))
+            }
+            _ => Err(invalid("Only an email address or phone number should be provided on verify")),
+        }
+    }
+}
+
+/// A link. The answer is always a redirect to the site, with the session or the error.
+pub(crate) async fn verify_link(
+    State(mock): State<Mock>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Result<Response, GotrueError> {
+    let query = query.as_deref();
+    let (kind, token) = (query_parameter(query, "type"), query_parameter(query, "token"));
+    let invalid = |message: &str| GotrueError::bad_request("validation_failed", message);
+    if kind.is_empty() {
+        return Err(invalid("Verify requires a verification type"));
+    }
+    if token.is_empty() {
+        return Err(invalid("Verify requires a token or a token hash"));
+    }
+    let redirect = Redirect::of(&mock, query, &headers);
+    let is_pkce = token.starts_with(PKCE_PREFIX);
+    let method = VerificationType::authentication_method(&kind);
+    if is_pkce && method.is_none() {
+        return Err(GotrueError::unexpected());
+    }
+    let mut database = mock.database();
+    let verification = Verification::by_hash(VerificationType::parse(&kind), &token);
+    let accepted = verification.accept(&mut database, mock.settings(), mock.now());
+    let mut tokens = None;
+    let location = match accepted {
+        Err(error) => error_location(redirect.as_str(), &error, is_pkce),
+        Ok(id) if is_pkce => {
+            match auth_code(&mock, &mut database, id, method.unwrap_or_default()) {
+                Some(code) => with_query(redirect.as_str(), &[("code", &code.to_string())]),
+                None => {
+                    let message =
+                        "No associated flow state found. 422: No valid flow state found for user.";
+                    let error = GotrueError::bad_request("flow_state_not_found", message);
+                    error_location(redirect.as_str(), &error, is_pkce)
+                }
+            }
+        }
+        Ok(id) => {
+            let begun = begin_session(&mock, &mut database, id, "otp", UserView::Stored)?;
+            let location = session_location(redirect.as_str(), &begun, &kind);
+            tokens = Some(begun);
+            location
+        }
+    };
+    let mut response = see_other(&location);
+    if let Some(tokens) = tokens {
+        tokens.insert_headers(response.headers_mut());
+    }
+    Ok(response)
+}
+
+fn auth_code(mock: &Mock, database: &mut Database, user_id: Uuid, method: &str) -> Option<Uuid> {
+    let now = mock.now();
+    let mut flows = database.flow_states.iter_mut().rev();
+    let flow =
+        flows.find(|flow| flow.user_id == user_id && flow.authentication_method == method)?;
+    Some(flow.issue_code(now))
+}
+
+/// The session in the fragment, as GoTrue's `AsRedirectURL` writes it.
+fn session_location(address: &str, tokens: &SessionTokens, kind: &str) -> String {
+    let member = |name: &str| match &tokens.body[name] {
+        serde_json::Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let mut members: Vec<(&str, String)> =
+        ["access_token", "expires_at", "expires_in", "refresh_token", "token_type"]
+            .iter()
+            .map(|name| (*name, member(name)))
+            .collect();
+    members.extend([("sb", String::new()), ("type", kind.to_owned())]);
+    members.sort();
+    format!("{address}#{}", encoded(&members))
+}
+
+fn error_location(address: &str, error: &GotrueError, is_pkce: bool) -> String {
+    let (status, code, message) = error.parts();
+    let mut members =
+        vec![("error_code", code.to_owned()), ("error_description", message.to_owned())];
+    let name = match status {
+        StatusCode::BAD_REQUEST => Some("invalid_request"),
+        StatusCode::UNAUTHORIZED => Some("unauthorized_client"),
+        StatusCode::FORBIDDEN => Some("access_denied"),
+        StatusCode::INTERNAL_SERVER_ERROR => Some("server_error"),
+        StatusCode::SERVICE_UNAVAILABLE => Some("temporarily_unavailable"),
+        _ => None,
+    };
+    members.extend(name.map(|name| ("error", name.to_owned())));
+    members.sort();
+    let in_query = if is_pkce { members.clone() } else { Vec::new() };
+    members.push(("sb", String::new()));
+    members.sort();
+    let pairs: Vec<_> = in_query.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    format!("{}#{}", with_query(address, &pairs), encoded(&members))
+}
+
+/// The address with these parameters added to its query.
+fn with_query(address: &str, parameters: &[(&str, &str)]) -> String {
+    if parameters.is_empty() {
+        return address.to_owned();
+    }
+    let Ok(url) = Url::parse(address) else { return address.to_owned() };
+    let mut pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    pairs.retain(|(name, _)| !parameters.iter().any(|(added, _)| added == name));
+    pairs.extend(parameters.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
+    pairs.sort();
+    let base = address.split(['?', '#']).next().unwrap_or_default();
+    format!("{base}?{}", encoded(&pairs))
+}
+
+fn encoded<N: AsRef<str>, V: AsRef<str>>(pairs: &[(N, V)]) -> String {
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
+}
+
+/// The redirect as Go's `http.Redirect` writes it.
+fn see_other(location: &str) -> Response {
+    let page = format!("<a href=\"{}\">See Other</a>.\n\n", location.replace('&', "&amp;"));
+    let location = HeaderValue::try_from(location).unwrap_or(HeaderValue::from_static("/"));
+    let html = HeaderValue::from_static("text/html; charset=utf-8");
+    let headers = [(header::LOCATION, location), (header::CONTENT_TYPE, html)];
+    (StatusCode::SEE_OTHER, headers, page).into_response()
+}

@@ -1,0 +1,42 @@
+//! The settings of a GoTrue server that change its answers, with GoTrue's own names in the comments.
+
+use std::{collections::BTreeMap, time::Duration};
+
+/// The settings. The defaults are those of a local project: every new user is confirmed at once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where links lead back to (`GOTRUE_SITE_URL`).
+    pub site_url: String,
+    /// Prefixes of other addresses that links may lead to (`GOTRUE_URI_ALLOW_LIST`).
+    pub redirect_prefixes: Vec<String>,
+    /// Whether an e-mail address is confirmed without a mail (`GOTRUE_MAILER_AUTOCONFIRM`).
+    pub confirms_emails: bool,
+    /// Whether a phone number is confirmed without a text message (`GOTRUE_SMS_AUTOCONFIRM`).
+    pub confirms_phones: bool,
+    /// Whether text messages can be sent (`GOTRUE_HOOK_SEND_SMS_ENABLED`).
+    pub sends_texts: bool,
+    /// Phone numbers with a fixed code (`GOTRUE_SMS_TEST_OTP`).
+    pub fixed_codes: BTreeMap<String, String>,
+    /// The identity providers that are enabled (`GOTRUE_EXTERNAL_<NAME>_ENABLED`).
+    pub providers: Vec<String>,
+    /// How long a code is valid (`GOTRUE_MAILER_OTP_EXP`).
+    pub code_lifetime: Duration,
+    /// The least length of a password (`GOTRUE_PASSWORD_MIN_LENGTH`).
+    pub password_length: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            site_url: "http://127.0.0.1:3000".to_owned(),
+            redirect_prefixes: Vec::new(),
+            confirms_emails: true,
+            confirms_phones: true,
+            sends_texts: true,
+            fixed_codes: BTreeMap::new(),
+            providers: vec!["github".to_owned(), "keycloak".to_owned()],
+            code_lifetime: Duration::from_hours(1),
+            password_length: 6,
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What a code or a token hash proves, and what it changes: GoTrue's `verifyTokenHash`, `verifyUserAndToken` and the
+//! functions that follow them.
+
+use std::time::SystemTime;
+
+use serde_json::json;
+use uuid::Uuid;
+
+use crate::{
+    database::Database,
+    error::GotrueError,
+    one_time_tokens::{CodeKind, token_hash},
+    settings::Settings,
+    user::User,
+};
+
+/// The member `type` of a request to `/verify`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum VerificationType {
+    /// `email`: a sign-up or a magic link, whichever the code belongs to.
+    Email,
+    /// `signup` and `invite`.
+    Confirmation,
+    /// `recovery` and `magiclink`, which share one code.
+    Recovery,
+    /// `sms`.
+    Text,
+    Unknown,
+}
+
+impl VerificationType {
+    pub(crate) fn parse(text: &str) -> Self {
+        match text {
+            "email" => Self::Email,
+            "signup" | "invite" => Self::Confirmation,
+            "recovery" | "magiclink" => Self::Recovery,
+            "sms" => Self::Text,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// The method in the `amr` claim of a session that a link of PKCE brings. `None` for a type that GoTrue cannot parse
+    /// there.
+    pub(crate) fn authentication_method(text: &str) -> Option<&'static str> {
+        match text {
+            "signup" => Some("email/signup"),
+            "magiclink" => Some("magiclink"),
+            "recovery" => Some("recovery"),
+            "invite" => Some("invite"),
+            "email_change" => Some("email_change"),
+            _ => None,
+        }
+    }
+
+    fn kinds(self) -> &'static [CodeKind] {
+        match self {
+            Self::Email => &[CodeKind::Confirmation, CodeKind::Recovery],
+            Self::Confirmation | Self::Text => &[CodeKind::Confirmation],
+            Self::Recovery => &[CodeKind::Recovery],
+            Self::Unknown => &[],
+        }
+    }
+}
+
+/// A code or a token hash to be verified.
+pub(crate) struct Verification {
+    kind: VerificationType,
+    proof: Proof,
+}
+
+enum Proof {
+    Hash(String),
+    EmailCode { email: String, code: String },
+    PhoneCode { phone: String, code: String },
+}
+
+impl Verification {
+    pub(crate) fn by_hash(kind: VerificationType, hash: &str) -> Self {
+        Self { kind, proof: Proof::Hash(hash.to_owned()) }
+    }
+
+    pub(crate) fn by_email(kind: VerificationType, email: &str, code: &str) -> Self {
+        Self { kind, proof: Proof::EmailCode { email: email.to_owned(), code: code.to_owned() } }
+    }
+
+    pub(crate) fn by_phone(kind: VerificationType, phone: &str, code: &str) -> Self {
+        Self { kind, proof: Proof::PhoneCode { phone: phone.to_owned(), code: code.to_owned() } }
+    }
+
+    /// Uses the code up, and confirms the address that it was sent to. Returns the user.
+    pub(crate) fn accept(
+        &self,
+        database: &mut Database,
+        settings: &Settings,
+        now: SystemTime,
+    ) -> Result<Uuid, GotrueError> {
+        let (id, code) = self.find(database, settings, now)?;
+        let Some(user) = database.user_mut(id) else { return Err(GotrueError::unexpected()) };
+        match (&self.proof, code) {
+            (Proof::PhoneCode { .. }, _) => user.confirm_phone(now),
+            (_, CodeKind::Recovery) => {
+                user.codes.use_up(CodeKind::Recovery);
+                if user.email_confirmed_at.is_none() {
+                    user.confirm_email(now);
+                }
+            }
+            _ => {
+                user.confirm_email(now);
+                let email = user.email.clone();
+                for identity in &mut user.identities {
+                    if identity.email().is_some() && identity.email() == email.as_deref() {
+                        identity.data.insert("email_verified".to_owned(), json!(true));
+                    }
+                }
+            }
+        }
+        user.update_providers();
+        Ok(id)
+    }
+
+    /// The user, and the code that matches.
+    fn find(
+        &self,
+        database: &Database,
+        settings: &Settings,
+        now: SystemTime,
+    ) -> Result<(Uuid, CodeKind), GotrueError> {
+        let kinds = self.kind.kinds();
+        let (user, message) = match &self.proof {
+            Proof::Hash(_)
+                if matches!(self.kind, VerificationType::Unknown | VerificationType::Text) =>
+            {
+                let message = "Invalid email verification type";
+                return Err(GotrueError::bad_request("validation_failed", message));
+            }
+            Proof::Hash(hash) => {
+                (database.user_by_token_hash(kinds, hash), "Email link is invalid or has expired")
+            }
+            Proof::EmailCode { email, .. } => {
+                (database.user_by_email(email), "Token has expired or is invalid")
+            }
+            Proof::PhoneCode { phone, .. } => {
+                (database.user_by_phone(phone), "Token has expired or is invalid")
+            }
+        };
+        let expired = || GotrueError::forbidden("otp_expired", message);
+        let user = user.ok_or_else(expired)?;
+        if user.is_banned(now) {
+            return Err(GotrueError::forbidden("user_banned", "User is banned"));
+        }
+        let is_valid = |kind: &&CodeKind| self.is_valid(user, **kind, settings, now);
+        let code = kinds.iter().find(is_valid).ok_or_else(expired)?;
+        Ok((user.id, *code))
+    }
+
+    fn is_valid(&self, user: &User, kind: CodeKind, settings: &Settings, now: SystemTime) -> bool {
+        let is_fresh = user.codes.is_fresh(kind, settings.code_lifetime, now);
+        match &self.proof {
+            Proof::Hash(hash) => is_fresh && user.codes.has_row(&[kind], hash),
+            Proof::EmailCode { email, code } => {
+                is_fresh && user.codes.has_column(kind, &token_hash(email, code))
+            }
+            Proof::PhoneCode { phone, code } => {
+                settings.fixed_codes.get(phone).is_some_and(|fixed| fixed == code)
+                    || is_fresh && user.codes.has_column(kind, &token_hash(phone, code))
+            }
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! Replays the recorded exchanges with the real GoTrue against the mock: the same status, codes, members of the body,
+//! headers and claims.
+
+mod instances;
+mod recording;
+mod scenario;
+mod template;
+
+use std::collections::BTreeMap;
+
+use futures_util::{StreamExt as _, stream};
+
+use self::recording::Scenario;
+
+/// The topics whose scenarios must replay whole.
+const TOPICS: [&str; 7] = ["settings", "discovery", "signup", "password", "otp", "recover", "pkce"];
+
+#[tokio::test]
+async fn every_scenario_of_the_claimed_topics_replays_whole() {
+    let only = std::env::var("SCENARIO").unwrap_or_default();
+    let is_chosen =
+        |scenario: &&Scenario| scenario.exchanges[0].scenario.starts_with(only.as_str());
+    let chosen = recording::scenarios().iter().filter(is_chosen);
+    let mut results: Vec<_> = stream::iter(chosen.map(|scenario| async move {
+        let name = &scenario.exchanges[0].scenario;
+        (scenario.topic.as_str(), name.as_str(), scenario::play(scenario).await)
+    }))
+    .buffer_unordered(8)
+    .collect()
+    .await;
+    results.sort_by_key(|(topic, name, _)| (*topic, *name));
+    let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+    let mut broken = Vec::new();
+    for (topic, name, result) in &results {
+        let (whole, all) = counts.entry(topic).or_default();
+        *all += 1;
+        match result {
+            Ok(()) => *whole += 1,
+            Err(difference) => {
+                println!("{topic} {name}, {}: {}", difference.exchange, difference.cause);
+                if TOPICS.contains(topic) {
+                    broken.push(name);
+                }
+            }
+        }
+    }
+    for (topic, (whole, all)) in counts {
+        println!("{topic}: {whole} of {all} scenarios replay whole");
+    }
+    assert!(broken.is_empty(), "{broken:?}");
+}

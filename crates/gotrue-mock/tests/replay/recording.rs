@@ -1,0 +1,79 @@
+//! The recorded exchanges with the real GoTrue: `fixtures/gotrue/scenarios.json`.
+
+use std::{collections::BTreeMap, sync::LazyLock};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+/// The address of the recorded server, which stands in links and issuers.
+pub(crate) const RECORDED_ADDRESS: &str = "http://127.0.0.1:54321";
+
+#[derive(Deserialize)]
+struct File {
+    exchanges: Vec<Exchange>,
+}
+
+/// One request, its reply, and what it changed.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Exchange {
+    pub(crate) name: String,
+    pub(crate) topic: String,
+    pub(crate) scenario: String,
+    pub(crate) instance: String,
+    /// What happens before it outside of HTTP.
+    #[serde(default)]
+    pub(crate) prepared: Vec<Value>,
+    pub(crate) request: Request,
+    pub(crate) response: Response,
+    #[serde(default)]
+    pub(crate) mails: Vec<Value>,
+    #[serde(default)]
+    pub(crate) texts: Vec<Value>,
+    /// The claims of the access tokens that the reply brought.
+    #[serde(default)]
+    pub(crate) claims: BTreeMap<String, Value>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) headers: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) body: Value,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) headers: BTreeMap<String, String>,
+    pub(crate) body: Value,
+}
+
+/// The exchanges of one scenario, in their order.
+pub(crate) struct Scenario {
+    pub(crate) topic: String,
+    pub(crate) exchanges: Vec<Exchange>,
+}
+
+/// All scenarios.
+pub(crate) fn scenarios() -> &'static [Scenario] {
+    static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(read);
+    &SCENARIOS
+}
+
+fn read() -> Vec<Scenario> {
+    let file: File =
+        serde_json::from_str(include_str!("../../../../fixtures/gotrue/scenarios.json")).unwrap();
+    let mut scenarios: Vec<Scenario> = Vec::new();
+    for exchange in file.exchanges {
+        let known =
+            scenarios.iter_mut().find(|known| known.exchanges[0].scenario == exchange.scenario);
+        match known {
+            Some(known) => known.exchanges.push(exchange),
+            None => scenarios
+                .push(Scenario { topic: exchange.topic.clone(), exchanges: vec![exchange] }),
+        }
+    }
+    scenarios
+}

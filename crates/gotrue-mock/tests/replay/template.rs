@@ -1,0 +1,269 @@
+//! Compares a value with a recorded one, in which placeholders such as `<user:1>` stand for what differs from run to run.
+//!
+//! 1. A placeholder with a number stands for the same text wherever it stands in its scenario.
+//! 2. `<time>`, `<unix-time>` and `<n>` stand for any time (RFC 3339), time (seconds since the Unix epoch) and number.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::recording::RECORDED_ADDRESS;
+
+/// The texts that the placeholders of a scenario stand for.
+#[derive(Debug)]
+pub(crate) struct Bindings {
+    texts: HashMap<String, String>,
+    /// The mock's address, which stands for the recorded server's.
+    address: String,
+}
+
+/// A part of a recorded text.
+enum Part<'t> {
+    Text(&'t str),
+    Placeholder(&'t str),
+}
+
+impl Bindings {
+    pub(crate) fn new(address: String) -> Self {
+        Self { texts: HashMap::new(), address }
+    }
+
+    pub(crate) fn bind(&mut self, placeholder: &str, text: &str) {
+        self.texts.insert(placeholder.to_owned(), text.to_owned());
+    }
+
+    pub(crate) fn get(&self, placeholder: &str) -> Option<&str> {
+        self.texts.get(placeholder).map(String::as_str)
+    }
+
+    /// The recorded text with the placeholders replaced.
+    ///
+    /// # Errors
+    /// The first placeholder that no reply has brought yet.
+    pub(crate) fn fill(&self, recorded: &str) -> Result<String, String> {
+        let recorded = recorded.replace(RECORDED_ADDRESS, &self.address);
+        let mut filled = String::new();
+        for part in parts(&recorded) {
+            match part {
+                Part::Text(text) => filled.push_str(text),
+                Part::Placeholder(name) => {
+                    let bound = self.get(name);
+                    filled.push_str(bound.ok_or_else(|| format!("{name} is not known"))?);
+                }
+            }
+        }
+        Ok(filled)
+    }
+
+    /// The recorded value with the placeholders replaced in all texts and names.
+    pub(crate) fn fill_value(&self, recorded: &Value) -> Result<Value, String> {
+        Ok(match recorded {
+            Value::String(text) => Value::String(self.fill(text)?),
+            Value::Array(items) => Value::Array(
+                items.iter().map(|item| self.fill_value(item)).collect::<Result<_, _>>()?,
+            ),
+            Value::Object(members) => Value::Object(
+                members
+                    .iter()
+                    .map(|(name, value)| Ok((self.fill(name)?, self.fill_value(value)?)))
+                    .collect::<Result<_, String>>()?,
+            ),
+            other => other.clone(),
+        })
+    }
+
+    /// Compares a text with a recorded one, and learns what its new placeholders stand for.
+    pub(crate) fn matches_text(&mut self, recorded: &str, actual: &str) -> bool {
+        let recorded = recorded.replace(RECORDED_ADDRESS, &self.address);
+        let parts = parts(&recorded);
+        let Some(learned) = self.learn(&parts, actual, &HashMap::new()) else { return false };
+        self.texts.extend(learned);
+        true
+    }
+
+    fn learn(
+        &self,
+        parts: &[Part<'_>],
+        actual: &str,
+        learned: &HashMap<String, String>,
+    ) -> Option<HashMap<String, String>> {
+        match parts {
+            [] => actual.is_empty().then(|| learned.clone()),
+            // A text that was left out of the recording.
+            [Part::Text(text), rest @ ..] if text.contains(SHORTENED) => {
+                let (before, after) = text.split_once(SHORTENED)?;
+                let remainder = actual.strip_prefix(before)?;
+                let end = remainder.find(after)? + after.len();
+                self.learn(rest, remainder.split_at(end).1, learned)
+            }
+            [Part::Text(text), rest @ ..] => self.learn(rest, actual.strip_prefix(text)?, learned),
+            [Part::Placeholder(name), rest @ ..] => {
+                let known = self.get(name).or_else(|| learned.get(*name).map(String::as_str));
+                if let Some(known) = known {
+                    return self.learn(rest, actual.strip_prefix(known)?, learned);
+                }
+                let ends = (1..=actual.len()).filter(|end| actual.is_char_boundary(*end));
+                ends.rev().find_map(|end| {
+                    let (text, remainder) = actual.split_at(end);
+                    if !may_stand_for(name, text) {
+                        return None;
+                    }
+                    let mut learned = learned.clone();
+                    if name.contains(':') {
+                        learned.insert((*name).to_owned(), text.to_owned());
+                    }
+                    self.learn(rest, remainder, &learned)
+                })
+            }
+        }
+    }
+
+    /// Compares a value with a recorded one. The difference names its place, such as `.user.email`.
+    pub(crate) fn matches(
+        &mut self,
+        recorded: &Value,
+        actual: &Value,
+        place: &str,
+    ) -> Result<(), String> {
+        let is_shortened = recorded.get(SHORTENED).is_some();
+        self.compare(recorded, actual, place, is_shortened)
+    }
+
+    fn compare(
+        &mut self,
+        recorded: &Value,
+        actual: &Value,
+        place: &str,
+        is_shortened: bool,
+    ) -> Result<(), String> {
+        let differs = || Err(format!("{place}: recorded {recorded}, actual {actual}"));
+        match (recorded, actual) {
+            (Value::String(text), Value::String(actual)) => {
+                if self.matches_text(text, actual) {
+                    Ok(())
+                } else {
+                    differs()
+                }
+            }
+            (Value::String(text), Value::Number(_)) if matches!(&**text, "<unix-time>" | "<n>") => {
+                Ok(())
+            }
+            // The page of a redirect has the address of `Location`.
+            (Value::Array(items), Value::Array(actual_items))
+                if items.len() == actual_items.len() =>
+            {
+                let pairs = items.iter().zip(actual_items).enumerate();
+                pairs.into_iter().try_for_each(|(index, (item, actual))| {
+                    self.compare(item, actual, &format!("{place}[{index}]"), is_shortened)
+                })
+            }
+            (Value::Object(members), Value::Object(actual_members)) => {
+                // Of a step on the way, only some members were recorded.
+                let added = actual_members.keys().find(|name| !members.contains_key(*name));
+                if let Some(added) = added.filter(|_| !is_shortened) {
+                    return Err(format!(
+                        "{place}.{added}: not recorded, actual {}",
+                        actual_members[added]
+                    ));
+                }
+                members.iter().filter(|(name, _)| *name != SHORTENED).try_for_each(
+                    |(name, value)| {
+                        let place = format!("{place}.{name}");
+                        match actual_members.get(name) {
+                            Some(actual) => self.compare(value, actual, &place, is_shortened),
+                            None => Err(format!("{place}: recorded {value}, actual nothing")),
+                        }
+                    },
+                )
+            }
+            (recorded, actual) if recorded == actual => Ok(()),
+            _ => differs(),
+        }
+    }
+}
+
+/// The member of a recorded object of which other members were left out.
+const SHORTENED: &str = "…";
+
+/// Whether a text may be what a placeholder stands for.
+fn may_stand_for(placeholder: &str, text: &str) -> bool {
+    let kind = placeholder.trim_matches(['<', '>']);
+    let kind = kind.split(':').next().unwrap_or_default();
+    let is_of = |allowed: &str, text: &str| {
+        text.bytes().all(|b| b.is_ascii_alphanumeric() || allowed.as_bytes().contains(&b))
+    };
+    match kind {
+        "n" | "unix-time" => text.bytes().all(|b| b.is_ascii_digit()),
+        "time" => humantime::parse_rfc3339(text).is_ok(),
+        "user" | "session" | "identity" | "factor" | "challenge" | "uuid" | "auth-code" => {
+            uuid::Uuid::try_parse(text).is_ok()
+        }
+        "otp" | "totp" => text.len() == 6 && text.bytes().all(|b| b.is_ascii_digit()),
+        "prefix" => text.len() == 5 && is_of("", text),
+        _ => is_of("-_.", text),
+    }
+}
+
+fn parts(text: &str) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let mut rest = text;
+    while let Some((start, end)) = placeholder(rest) {
+        let (before, from_start) = rest.split_at(start);
+        let (name, after) = from_start.split_at(end - start);
+        if !before.is_empty() {
+            parts.push(Part::Text(before));
+        }
+        parts.push(Part::Placeholder(name));
+        rest = after;
+    }
+    if !rest.is_empty() {
+        parts.push(Part::Text(rest));
+    }
+    parts
+}
+
+/// The names of placeholders. Other texts in angle brackets, such as `<svg>`, stand for themselves.
+const KINDS: [&str; 28] = [
+    "access-token",
+    "anon-key",
+    "auth-code",
+    "authorization",
+    "challenge",
+    "client",
+    "factor",
+    "id-token",
+    "identity",
+    "jwt",
+    "n",
+    "obfuscated",
+    "otp",
+    "passkey",
+    "prefix",
+    "refresh-token",
+    "service-role-key",
+    "session",
+    "state",
+    "time",
+    "token-hash",
+    "totp",
+    "totp-secret",
+    "unix-time",
+    "user",
+    "uuid",
+    "webauthn",
+    "webauthn-challenge",
+];
+
+/// The first placeholder: where it begins and ends.
+fn placeholder(text: &str) -> Option<(usize, usize)> {
+    let mut from = 0;
+    while let Some(start) = text[from..].find('<').map(|at| from + at) {
+        let end = text[start..].find('>').map(|at| start + at + 1)?;
+        let kind = text[start + 1..end - 1].split(':').next().unwrap_or_default();
+        if KINDS.contains(&kind) {
+            return Some((start, end));
+        }
+        from = start + 1;
+    }
+    None
+}
