@@ -3,7 +3,7 @@
 use crate::{error::GotrueError, settings::Settings};
 
 /// The longest password in bytes: the limit of bcrypt.
-const LONGEST_PASSWORD: usize = 72;
+pub(crate) const LONGEST_PASSWORD: usize = 72;
 
 /// The longest e-mail address, in bytes.
 const MAX_EMAIL_LENGTH: usize = 255;
@@ -39,6 +39,9 @@ pub(crate) fn phone_digits(phone: &str) -> String {
 
 /// Returns the address in lower case, as GoTrue stores it.
 pub(crate) fn parse_email(email: &str) -> Result<String, GotrueError> {
+    if email.is_empty() {
+        return Err(GotrueError::bad_request("validation_failed", "An email address is required"));
+    }
     if email.len() > MAX_EMAIL_LENGTH {
         return Err(GotrueError::bad_request("validation_failed", "An email address is too long"));
     }

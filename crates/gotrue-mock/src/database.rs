@@ -1,5 +1,10 @@
 //! The rows that a real GoTrue keeps in PostgreSQL: users, their sessions, and the refresh tokens.
 
+mod addresses;
+mod soft_delete;
+
+pub(crate) use addresses::AddressClaims;
+
 use std::{
     collections::HashMap,
     time::{SystemTime, UNIX_EPOCH},

@@ -24,6 +24,8 @@ pub(crate) struct GotrueError {
     /// The value of the header `sb-auth-session-id`, which GoTrue sends with a refused refresh.
     session_id: Option<Uuid>,
     has_code_header: bool,
+    /// The body in the initial API version, if it is an error of PostgreSQL that GoTrue passes on.
+    database_error: Option<Value>,
 }
 
 impl GotrueError {
@@ -35,6 +37,7 @@ impl GotrueError {
             user_id: None,
             session_id: None,
             has_code_header: true,
+            database_error: None,
         }
     }
 
@@ -78,6 +81,22 @@ impl GotrueError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unexpected_failure", message)
     }
 
+    /// The error of a row that breaks a unique constraint. In the initial API version GoTrue passes on the error of
+    /// PostgreSQL (recorded: `admin-email-taken-old-api`).
+    pub(crate) fn unique_violation(
+        message: &str,
+        constraint: &str,
+        column: &str,
+        value: &str,
+    ) -> Self {
+        let error = json!({
+            "code": "23505",
+            "message": format!("duplicate key value violates unique constraint \"{constraint}\""),
+            "detail": format!("Key ({column})=({value}) already exists."),
+        });
+        Self { database_error: Some(error), ..Self::unexpected_failure(message) }
+    }
+
     /// Status, code and message, for an error that is told in a redirect.
     pub(crate) fn parts(&self) -> (StatusCode, &'static str, &str) {
         (self.status, self.code, &self.message)
@@ -96,6 +115,9 @@ impl GotrueError {
             let mut body = version.body(self.status, self.code, &self.message);
             body["error_id"] = json!(error_id());
             *response.body_mut() = Body::from(body.to_string());
+        }
+        if let (Some(error), ApiVersion::Initial) = (&self.database_error, version) {
+            *response.body_mut() = Body::from(error.to_string());
         }
         if !self.has_code_header {
             response.headers_mut().remove("x-sb-error-code");

@@ -29,6 +29,11 @@ impl Redirect {
         Self(allowed.unwrap_or_else(|| mock.settings().site_url.clone()))
     }
 
+    /// This address if it is allowed, else the one that the request leads back to.
+    pub(crate) fn or(self, address: &str, mock: &Mock) -> Self {
+        if is_allowed(address, mock.settings()) { Self(address.to_owned()) } else { self }
+    }
+
     /// The site.
     pub(crate) fn to_site(mock: &Mock) -> Self {
         Self(mock.settings().site_url.clone())
@@ -75,6 +80,19 @@ pub(crate) fn send_confirmation(
     is_pkce: bool,
 ) {
     send(mock, database, user_id, (CodeKind::Confirmation, "signup"), redirect, is_pkce);
+}
+
+/// The mail of an invitation.
+pub(crate) fn send_invitation(
+    mock: &Mock,
+    database: &mut Database,
+    user_id: Uuid,
+    redirect: &Redirect,
+) {
+    send(mock, database, user_id, (CodeKind::Confirmation, "invite"), redirect, false);
+    if let Some(user) = database.user_mut(user_id) {
+        user.invited_at = Some(mock.now());
+    }
 }
 
 /// The mail with a link by which a user signs in.

@@ -4,13 +4,14 @@ use axum::{
     Router,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{delete, get, post, put},
+    routing::{delete, get, post},
 };
 
 use crate::{
     mock::Mock,
     routes::{
-        control, discovery, health, logout, otp, recover, settings, sign_up, token, user, verify,
+        admin, control, discovery, health, invite, logout, otp, recover, settings, sign_up, token,
+        user, verify,
     },
 };
 
@@ -28,7 +29,13 @@ fn gotrue() -> Router<Mock> {
         .route("/token", post(token::token))
         .route("/logout", post(logout::logout))
         .route("/user", get(user::get_user).put(user::update_user))
-        .route("/admin/users/{id}", put(user::update_user_as_administrator))
+        .route("/admin/users", get(admin::list::list).post(admin::create::create))
+        .route(
+            "/admin/users/{id}",
+            get(admin::users::get).put(admin::update::update).delete(admin::users::delete),
+        )
+        .route("/admin/generate_link", post(admin::links::generate))
+        .route("/invite", post(invite::invite))
         .route("/.well-known/jwks.json", get(discovery::jwks))
         .route("/.well-known/oauth-authorization-server", get(discovery::oauth_server))
         .route("/.well-known/openid-configuration", get(discovery::openid_configuration))

@@ -1,8 +1,10 @@
 //! The handlers of the routes: GoTrue's endpoints, one file each, and the control routes.
 
+pub(crate) mod admin;
 pub(crate) mod control;
 pub(crate) mod discovery;
 pub(crate) mod health;
+pub(crate) mod invite;
 pub(crate) mod logout;
 pub(crate) mod otp;
 pub(crate) mod recover;

@@ -12,12 +12,16 @@ use crate::{identity::Identity, one_time_tokens::OneTimeTokens};
 #[derive(Clone, Debug)]
 pub(crate) struct User {
     pub(crate) id: Uuid,
-    /// `authenticated`; empty in the invented user of a repeated sign-up.
-    pub(crate) role: &'static str,
+    /// `authenticated`, unless an administrator set another; empty in the invented user of a repeated sign-up.
+    pub(crate) role: String,
     /// The e-mail address in lower case.
     pub(crate) email: Option<String>,
     /// The phone number: digits only.
     pub(crate) phone: Option<String>,
+    /// The address that the user is changing to.
+    pub(crate) new_email: Option<String>,
+    /// The phone number that the user is changing to.
+    pub(crate) new_phone: Option<String>,
     pub(crate) password: Option<SecretString>,
     pub(crate) email_confirmed_at: Option<SystemTime>,
     pub(crate) phone_confirmed_at: Option<SystemTime>,
@@ -31,6 +35,8 @@ pub(crate) struct User {
     pub(crate) codes: OneTimeTokens,
     pub(crate) is_anonymous: bool,
     pub(crate) banned_until: Option<SystemTime>,
+    /// When an administrator deleted the user and kept the row.
+    pub(crate) deleted_at: Option<SystemTime>,
     pub(crate) created_at: SystemTime,
     pub(crate) updated_at: SystemTime,
     /// The ids of the user's sessions.
@@ -45,15 +51,20 @@ pub(crate) enum UserView {
     /// The row as a sign-up has just made it: GoTrue has not read its generated column `confirmed_at` yet, and its identity
     /// shows the user's metadata (recorded: `signup-autoconfirm`).
     JustCreated,
+    /// The row as an administrator has just made or changed it: GoTrue has not read its generated column `confirmed_at`
+    /// yet (recorded: `admin-confirm`).
+    JustWritten,
 }
 
 impl User {
     pub(crate) fn new(id: Uuid, now: SystemTime) -> Self {
         Self {
             id,
-            role: "authenticated",
+            role: "authenticated".to_owned(),
             email: None,
             phone: None,
+            new_email: None,
+            new_phone: None,
             password: None,
             email_confirmed_at: None,
             phone_confirmed_at: None,
@@ -67,6 +78,7 @@ impl User {
             codes: OneTimeTokens::default(),
             is_anonymous: false,
             banned_until: None,
+            deleted_at: None,
             created_at: now,
             updated_at: now,
             sessions: Vec::new(),
@@ -147,8 +159,13 @@ impl User {
             ("confirmed_at", confirmed_at.filter(|_| view == UserView::Stored)),
             ("last_sign_in_at", self.last_sign_in_at),
             ("banned_until", self.banned_until),
+            ("deleted_at", self.deleted_at),
         ];
         if let Some(members) = user.as_object_mut() {
+            for (name, address) in [("new_email", &self.new_email), ("new_phone", &self.new_phone)]
+            {
+                members.extend(address.iter().map(|address| (name.to_owned(), json!(address))));
+            }
             for (name, time) in times {
                 members.extend(time.map(|time| (name.to_owned(), json!(timestamp(time)))));
             }
@@ -158,7 +175,7 @@ impl User {
 
     fn identities_json(&self, view: UserView) -> Vec<Value> {
         let shown = |identity: &Identity| match view {
-            UserView::Stored => identity.to_json(self.id),
+            UserView::Stored | UserView::JustWritten => identity.to_json(self.id),
             UserView::JustCreated => {
                 Identity { data: self.user_metadata.clone(), ..identity.clone() }.to_json(self.id)
             }

@@ -10,6 +10,7 @@ use crate::{
     database::Database,
     error::GotrueError,
     one_time_tokens::{CodeKind, token_hash},
+    routes::otp::new_password,
     settings::Settings,
     user::User,
 };
@@ -62,6 +63,17 @@ impl VerificationType {
     }
 }
 
+/// An invited user has no password. GoTrue sets one that nobody learns, which voids the codes and the times at which they
+/// were sent.
+fn set_password_of_invited(database: &mut Database, id: Uuid, now: SystemTime) {
+    let is_invited = |user: &User| user.password.is_none() && user.invited_at.is_some();
+    if database.user(id).is_some_and(is_invited) {
+        let password = new_password(database).into();
+        database.set_password(id, password, now);
+        database.delete_sessions_of(id, None);
+    }
+}
+
 /// A code or a token hash to be verified.
 pub(crate) struct Verification {
     kind: VerificationType,
@@ -95,6 +107,9 @@ impl Verification {
         now: SystemTime,
     ) -> Result<Uuid, GotrueError> {
         let (id, code) = self.find(database, settings, now)?;
+        if code == CodeKind::Confirmation && !matches!(self.proof, Proof::PhoneCode { .. }) {
+            set_password_of_invited(database, id, now);
+        }
         let Some(user) = database.user_mut(id) else { return Err(GotrueError::unexpected()) };
         match (&self.proof, code) {
             (Proof::PhoneCode { .. }, _) => user.confirm_phone(now),

@@ -1,25 +1,18 @@
-//! `GET /user`, `PUT /user` and `PUT /admin/users/{id}`: a user, and a new password.
+//! `GET /user` and `PUT /user`: a user, and a new password.
 //!
 //! 1. A user who sets a new password ends the user's other sessions (recorded: `user-password`). If
 //!    the access token names no session, all sessions end (recorded: `ending-minted-password`).
-//! 2. An administrator who sets a user's password ends all sessions of that user (recorded:
-//!    `admin-password`).
-//! 3. The mock can change only the password. It answers with status 501 if the request has a new
+//! 2. The mock can change only the password. It answers with status 501 if the request has a new
 //!    e-mail address, phone number or metadata.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::HeaderMap,
-};
+use axum::{Json, extract::State, http::HeaderMap};
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 use crate::{
-    authentication::{Caller, require_administrator},
+    authentication::Caller,
     credentials::{check_password, parse_email},
     error::GotrueError,
     mock::Mock,
@@ -95,45 +88,6 @@ pub(crate) async fn update_user(
     if let Some(password) = update.password {
         database.set_password(user_id, password, mock.now());
         database.delete_sessions_of(user_id, session_id);
-    }
-    database
-        .user(user_id)
-        .map(|user| Json(user.to_json(UserView::Stored)))
-        .ok_or_else(user_not_found)
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct AdminUserUpdate {
-    password: Option<SecretString>,
-    /// All other members. The mock accepts `email_confirm`, which has no effect because every
-    /// address is confirmed, and refuses the others.
-    #[serde(flatten)]
-    others: Map<String, Value>,
-}
-
-pub(crate) async fn update_user_as_administrator(
-    State(mock): State<Mock>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Json<Value>, GotrueError> {
-    require_administrator(&mock, &headers)?;
-    let user_id = Uuid::try_parse(&id)
-        .map_err(|_| GotrueError::not_found("validation_failed", "user_id must be an UUID"))?;
-    let mut database = mock.database();
-    database.user(user_id).ok_or_else(user_not_found)?;
-    let update: AdminUserUpdate = parse_json_object(&body, "AdminUserParams")?;
-    if let Some(password) = &update.password {
-        check_password(password.expose_secret(), mock.settings())?;
-    }
-    if let Some(member) = update.others.keys().find(|member| *member != "email_confirm") {
-        let endpoint = format!("PUT /admin/users/{{id}} with {member}");
-        return Err(GotrueError::not_implemented(&endpoint));
-    }
-    if let Some(password) = update.password {
-        database.set_password(user_id, password, mock.now());
-        database.delete_sessions_of(user_id, None);
     }
     database
         .user(user_id)

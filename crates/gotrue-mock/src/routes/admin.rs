@@ -1,0 +1,8 @@
+//! The endpoints of administrators, under `/admin`. Each requires an administrator's token before anything else.
+
+pub(crate) mod create;
+mod form;
+pub(crate) mod links;
+pub(crate) mod list;
+pub(crate) mod update;
+pub(crate) mod users;
