@@ -6,13 +6,13 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use gotrue_mock::Mock;
+use gotrue_mock::{Algorithm, Mock, Options};
 use reqwest::{Client, Method, redirect};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
-    instances,
+    earlier, instances,
     recording::{Exchange, Scenario},
     template::Bindings,
 };
@@ -62,16 +62,17 @@ pub(crate) async fn play(scenario: &Scenario) -> Result<(), Difference> {
     let http = Client::builder().redirect(redirect::Policy::none()).no_proxy().build().unwrap();
     let mut player =
         Player { mock, http, bindings: Bindings::new(format!("http://{address}")), address };
+    let name = &exchanges[0].scenario;
+    earlier::create_users(&player.mock, name);
     player.bind_keys();
     let mut result = Ok(());
-    for exchange in exchanges {
-        result = player
-            .exchange(exchange)
-            .await
-            .map_err(|cause| Difference { exchange: exchange.name.clone(), cause });
-        if result.is_err() {
-            break;
-        }
+    if let Some(earlier) = earlier::scenario(name) {
+        result = player.exchanges(&earlier.exchanges).await;
+        player.bindings = Bindings::new(format!("http://{address}"));
+        player.bind_keys();
+    }
+    if result.is_ok() {
+        result = player.exchanges(exchanges).await;
     }
     drop(stop);
     serving.await.unwrap();
@@ -79,16 +80,29 @@ pub(crate) async fn play(scenario: &Scenario) -> Result<(), Difference> {
 }
 
 impl Player {
-    /// The keys of the project, which no reply brings.
-    fn bind_keys(&mut self) {
-        for role in ["service_role", "anon"] {
-            let claims = json!({"role": role, "iss": "supabase", "exp": 4_000_000_000_u64});
-            let placeholder = match role {
-                "anon" => "<anon-key>",
-                _ => "<service-role-key>",
-            };
-            self.bindings.bind(placeholder, &self.mock.sign(&claims).unwrap());
+    async fn exchanges(&mut self, exchanges: &[Exchange]) -> Result<(), Difference> {
+        for exchange in exchanges {
+            let result = self.exchange(exchange).await;
+            result.map_err(|cause| Difference { exchange: exchange.name.clone(), cause })?;
         }
+        Ok(())
+    }
+
+    /// The keys of the project, which no reply brings. Like the recorded ones they are signed with the shared secret.
+    fn bind_keys(&mut self) {
+        let options = Options { algorithm: Algorithm::Hs256, ..Options::default() };
+        let signer = Mock::new(options, self.address, SystemTime::now).unwrap();
+        let key = |role| {
+            let claims = json!({"role": role, "iss": "supabase", "exp": 4_000_000_000_u64});
+            signer.sign(&claims).unwrap()
+        };
+        let (service_role, anon) = (key("service_role"), key("anon"));
+        let (signed, _) = service_role.rsplit_once('.').unwrap();
+        let (_, signature) = anon.rsplit_once('.').unwrap();
+        let forged = format!("{signed}.{signature}");
+        self.bindings.bind("<service-role-key with another signature>", &forged);
+        self.bindings.bind("<service-role-key>", &service_role);
+        self.bindings.bind("<anon-key>", &anon);
     }
 
     async fn exchange(&mut self, exchange: &Exchange) -> Result<(), String> {

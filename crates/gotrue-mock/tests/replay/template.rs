@@ -148,6 +148,12 @@ impl Bindings {
             (Value::String(text), Value::Number(_)) if matches!(&**text, "<unix-time>" | "<n>") => {
                 Ok(())
             }
+            // A long list of which only the length was recorded.
+            (Value::String(text), Value::Array(items))
+                if *text == format!("<{} of them>", items.len()) =>
+            {
+                Ok(())
+            }
             // The page of a redirect has the address of `Location`.
             (Value::Array(items), Value::Array(actual_items))
                 if items.len() == actual_items.len() =>
@@ -223,7 +229,7 @@ fn parts(text: &str) -> Vec<Part<'_>> {
 }
 
 /// The names of placeholders. Other texts in angle brackets, such as `<svg>`, stand for themselves.
-const KINDS: [&str; 28] = [
+const KINDS: [&str; 29] = [
     "access-token",
     "anon-key",
     "auth-code",
@@ -241,6 +247,7 @@ const KINDS: [&str; 28] = [
     "prefix",
     "refresh-token",
     "service-role-key",
+    "service-role-key with another signature",
     "session",
     "state",
     "time",
