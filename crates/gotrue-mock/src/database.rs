@@ -1,9 +1,10 @@
 //! The rows that a real GoTrue keeps in PostgreSQL: users, their sessions, and the refresh tokens.
 
+mod address_identities;
 mod addresses;
 mod soft_delete;
 
-pub(crate) use addresses::AddressClaims;
+pub(crate) use address_identities::AddressClaims;
 
 use std::{
     collections::HashMap,

@@ -18,10 +18,10 @@ pub(crate) struct User {
     pub(crate) email: Option<String>,
     /// The phone number: digits only.
     pub(crate) phone: Option<String>,
-    /// The address that the user is changing to.
-    pub(crate) new_email: Option<String>,
-    /// The phone number that the user is changing to.
-    pub(crate) new_phone: Option<String>,
+    /// The new e-mail address, until it is confirmed.
+    pub(crate) email_change: Option<String>,
+    /// The new phone number, until it is confirmed.
+    pub(crate) phone_change: Option<String>,
     pub(crate) password: Option<SecretString>,
     pub(crate) email_confirmed_at: Option<SystemTime>,
     pub(crate) phone_confirmed_at: Option<SystemTime>,
@@ -63,8 +63,8 @@ impl User {
             role: "authenticated".to_owned(),
             email: None,
             phone: None,
-            new_email: None,
-            new_phone: None,
+            email_change: None,
+            phone_change: None,
             password: None,
             email_confirmed_at: None,
             phone_confirmed_at: None,
@@ -161,10 +161,10 @@ impl User {
             ("banned_until", self.banned_until),
             ("deleted_at", self.deleted_at),
         ];
+        let changes = [("new_email", &self.email_change), ("new_phone", &self.phone_change)];
         if let Some(members) = user.as_object_mut() {
-            for (name, address) in [("new_email", &self.new_email), ("new_phone", &self.new_phone)]
-            {
-                members.extend(address.iter().map(|address| (name.to_owned(), json!(address))));
+            for (name, address) in changes {
+                members.extend(address.as_ref().map(|address| (name.to_owned(), json!(address))));
             }
             for (name, time) in times {
                 members.extend(time.map(|time| (name.to_owned(), json!(timestamp(time)))));

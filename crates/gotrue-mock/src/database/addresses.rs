@@ -1,76 +1,25 @@
-//! The addresses of users: changes of an e-mail address or a phone number, and the identities of these addresses.
+//! Gives a user another address.
 
-use std::time::SystemTime;
-
-use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::Database;
-use crate::user::User;
-
-/// What an identity of an address says: the address, and whether its user has confirmed it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct AddressClaims<'a> {
-    /// `email` or `phone`, which is the provider and the name of the member.
-    pub(crate) provider: &'static str,
-    pub(crate) address: &'a str,
-    pub(crate) is_verified: bool,
-}
-
-impl AddressClaims<'_> {
-    /// The members that change when an address changes.
-    fn update(&self) -> [(String, Value); 2] {
-        [
-            (self.provider.to_owned(), json!(self.address)),
-            (format!("{}_verified", self.provider), json!(self.is_verified)),
-        ]
-    }
-}
+use crate::database::Database;
 
 impl Database {
-    pub(crate) fn users(&self) -> impl Iterator<Item = &User> {
-        self.users.values()
-    }
-
-    /// Gives a user this e-mail address, which no other user may have.
-    pub(crate) fn set_email(&mut self, user_id: Uuid, email: &str) {
+    /// Replaces a user's e-mail address. It must be in lower case, and no other user may have it.
+    pub(crate) fn set_email(&mut self, user_id: Uuid, email: String) {
         let Some(user) = self.users.get_mut(&user_id) else { return };
-        if let Some(old) = user.email.replace(email.to_owned()) {
+        if let Some(old) = user.email.replace(email.clone()) {
             self.emails.remove(&old);
         }
-        self.emails.insert(email.to_owned(), user_id);
+        self.emails.insert(email, user_id);
     }
 
-    /// Gives a user this phone number, which no other user may have.
-    pub(crate) fn set_phone(&mut self, user_id: Uuid, phone: &str) {
+    /// Replaces a user's phone number. It must consist of digits only, and no other user may have it.
+    pub(crate) fn set_phone(&mut self, user_id: Uuid, phone: String) {
         let Some(user) = self.users.get_mut(&user_id) else { return };
-        if let Some(old) = user.phone.replace(phone.to_owned()) {
+        if let Some(old) = user.phone.replace(phone.clone()) {
             self.phones.remove(&old);
         }
-        self.phones.insert(phone.to_owned(), user_id);
-    }
-
-    /// Updates the identity of an address, or adds one. Unlike the identity of a sign-up, a new one has nothing of the
-    /// user's metadata.
-    pub(crate) fn write_address_identity(
-        &mut self,
-        user_id: Uuid,
-        claims: AddressClaims<'_>,
-        now: SystemTime,
-    ) {
-        let mut identity = self.new_identity(user_id, claims.provider, now);
-        let Some(user) = self.users.get_mut(&user_id) else { return };
-        if let Some(known) = user.identity(claims.provider) {
-            known.data.extend(claims.update());
-            known.updated_at = now;
-            return;
-        }
-        identity.data = Map::from_iter([
-            ("sub".to_owned(), json!(user_id)),
-            ("email_verified".to_owned(), json!(false)),
-            ("phone_verified".to_owned(), json!(false)),
-        ]);
-        identity.data.extend(claims.update());
-        user.identities.push(identity);
+        self.phones.insert(phone, user_id);
     }
 }

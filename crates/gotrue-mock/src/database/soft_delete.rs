@@ -23,8 +23,8 @@ impl Database {
         let short = |text: &str| obfuscated(text).chars().take(PHONE_LENGTH).collect::<String>();
         user.email = Some(obfuscated(user.email()));
         user.phone = Some(short(user.phone()));
-        user.new_email = Some(obfuscated(user.new_email.as_deref().unwrap_or_default()));
-        user.new_phone = Some(short(user.new_phone.as_deref().unwrap_or_default()));
+        user.email_change = Some(obfuscated(user.email_change.as_deref().unwrap_or_default()));
+        user.phone_change = Some(short(user.phone_change.as_deref().unwrap_or_default()));
         for identity in &mut user.identities {
             let name = format!("{}:{}", identity.provider, identity.provider_id);
             identity.provider_id = obfuscated(&name);

@@ -104,13 +104,13 @@ impl Change {
             let is_verified = form.email_confirm;
             let claims = AddressClaims { provider: "email", address: email, is_verified };
             database.write_address_identity(id, claims, now);
-            database.set_email(id, email);
+            database.set_email(id, email.clone());
         }
         if let Some(phone) = &self.phone {
             let is_verified = form.phone_confirm;
             let claims = AddressClaims { provider: "phone", address: phone, is_verified };
             database.write_address_identity(id, claims, now);
-            database.set_phone(id, phone);
+            database.set_phone(id, phone.clone());
         }
     }
 }
