@@ -10,7 +10,8 @@ use axum::{
 use crate::{
     mock::Mock,
     routes::{
-        control, discovery, health, logout, otp, recover, settings, sign_up, token, user, verify,
+        control, discovery, health, logout, otp, reauthenticate, recover, settings, sign_up, token,
+        user, user_update, verify,
     },
 };
 
@@ -27,7 +28,8 @@ fn gotrue() -> Router<Mock> {
         .route("/signup", post(sign_up::sign_up))
         .route("/token", post(token::token))
         .route("/logout", post(logout::logout))
-        .route("/user", get(user::get_user).put(user::update_user))
+        .route("/user", get(user::get_user).put(user_update::update_user))
+        .route("/reauthenticate", get(reauthenticate::reauthenticate))
         .route("/admin/users/{id}", put(user::update_user_as_administrator))
         .route("/.well-known/jwks.json", get(discovery::jwks))
         .route("/.well-known/oauth-authorization-server", get(discovery::oauth_server))

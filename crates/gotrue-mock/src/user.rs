@@ -6,7 +6,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::{identity::Identity, one_time_tokens::OneTimeTokens};
+use crate::{
+    identity::Identity,
+    one_time_tokens::{CodeKind, OneTimeTokens},
+};
 
 /// One row of `auth.users`, with the user's identities and codes.
 #[derive(Clone, Debug)]
@@ -18,6 +21,12 @@ pub(crate) struct User {
     pub(crate) email: Option<String>,
     /// The phone number: digits only.
     pub(crate) phone: Option<String>,
+    /// The new e-mail address, until it is confirmed.
+    pub(crate) email_change: Option<String>,
+    /// Whether one of the two codes for the new e-mail address was used.
+    pub(crate) has_confirmed_one_address: bool,
+    /// The new phone number, until it is confirmed.
+    pub(crate) phone_change: Option<String>,
     pub(crate) password: Option<SecretString>,
     pub(crate) email_confirmed_at: Option<SystemTime>,
     pub(crate) phone_confirmed_at: Option<SystemTime>,
@@ -54,6 +63,9 @@ impl User {
             role: "authenticated",
             email: None,
             phone: None,
+            email_change: None,
+            has_confirmed_one_address: false,
+            phone_change: None,
             password: None,
             email_confirmed_at: None,
             phone_confirmed_at: None,
@@ -144,11 +156,18 @@ impl User {
             ("invited_at", self.invited_at),
             ("confirmation_sent_at", self.confirmation_sent_at),
             ("recovery_sent_at", self.recovery_sent_at),
+            ("email_change_sent_at", self.codes.sent_at(CodeKind::EmailChangeNew)),
+            ("phone_change_sent_at", self.codes.sent_at(CodeKind::PhoneChange)),
+            ("reauthentication_sent_at", self.codes.sent_at(CodeKind::Reauthentication)),
             ("confirmed_at", confirmed_at.filter(|_| view == UserView::Stored)),
             ("last_sign_in_at", self.last_sign_in_at),
             ("banned_until", self.banned_until),
         ];
+        let changes = [("new_email", &self.email_change), ("new_phone", &self.phone_change)];
         if let Some(members) = user.as_object_mut() {
+            for (name, address) in changes {
+                members.extend(address.as_ref().map(|address| (name.to_owned(), json!(address))));
+            }
             for (name, time) in times {
                 members.extend(time.map(|time| (name.to_owned(), json!(timestamp(time)))));
             }
