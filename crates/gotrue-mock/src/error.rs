@@ -26,6 +26,8 @@ pub(crate) struct GotrueError {
     has_code_header: bool,
     /// The body in the initial API version, if it is an error of PostgreSQL that GoTrue passes on.
     database_error: Option<Value>,
+    /// Why a password is weak, as the member `weak_password` names it.
+    weak_password_reasons: Vec<&'static str>,
 }
 
 impl GotrueError {
@@ -38,6 +40,7 @@ impl GotrueError {
             session_id: None,
             has_code_header: true,
             database_error: None,
+            weak_password_reasons: Vec::new(),
         }
     }
 
@@ -66,6 +69,12 @@ impl GotrueError {
 
     pub(crate) fn unprocessable(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
+    }
+
+    /// The error for a weak password.
+    pub(crate) fn weak_password(message: String, reasons: Vec<&'static str>) -> Self {
+        let weak_password_reasons = reasons;
+        Self { weak_password_reasons, ..Self::unprocessable("weak_password", message) }
     }
 
     /// The answer to an error that GoTrue does not expect. Unlike other errors it has no header `x-sb-error-code`.
@@ -132,7 +141,7 @@ impl GotrueError {
     /// Adds the member `weak_password` to the body. In the API version 2024-01-01 this error has no
     /// header `x-sb-error-code`.
     fn add_weak_password_reasons(&self, response: &mut Response, version: ApiVersion) {
-        let reasons = json!({ "reasons": ["length"] });
+        let reasons = json!({ "reasons": self.weak_password_reasons });
         let mut body = version.body(self.status, self.code, &self.message);
         if let Some(body) = body.as_object_mut() {
             body.insert("weak_password".to_owned(), reasons);

@@ -10,6 +10,7 @@
 //!    time.
 
 mod access_token;
+mod address_change;
 mod algorithm;
 mod authentication;
 mod calls;

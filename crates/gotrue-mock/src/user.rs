@@ -6,7 +6,10 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::{identity::Identity, one_time_tokens::OneTimeTokens};
+use crate::{
+    identity::Identity,
+    one_time_tokens::{CodeKind, OneTimeTokens},
+};
 
 /// One row of `auth.users`, with the user's identities and codes.
 #[derive(Clone, Debug)]
@@ -20,6 +23,8 @@ pub(crate) struct User {
     pub(crate) phone: Option<String>,
     /// The new e-mail address, until it is confirmed.
     pub(crate) email_change: Option<String>,
+    /// Whether one of the two codes for the new e-mail address was used.
+    pub(crate) has_confirmed_one_address: bool,
     /// The new phone number, until it is confirmed.
     pub(crate) phone_change: Option<String>,
     pub(crate) password: Option<SecretString>,
@@ -64,6 +69,7 @@ impl User {
             email: None,
             phone: None,
             email_change: None,
+            has_confirmed_one_address: false,
             phone_change: None,
             password: None,
             email_confirmed_at: None,
@@ -150,12 +156,20 @@ impl User {
         });
         let confirmed_at = [self.email_confirmed_at, self.phone_confirmed_at];
         let confirmed_at = confirmed_at.into_iter().flatten().min();
+        // One column for the codes to both addresses.
+        let email_change_sent_at = [CodeKind::EmailChangeCurrent, CodeKind::EmailChangeNew]
+            .into_iter()
+            .filter_map(|kind| self.codes.sent_at(kind))
+            .max();
         let times = [
             ("email_confirmed_at", self.email_confirmed_at),
             ("phone_confirmed_at", self.phone_confirmed_at),
             ("invited_at", self.invited_at),
             ("confirmation_sent_at", self.confirmation_sent_at),
             ("recovery_sent_at", self.recovery_sent_at),
+            ("email_change_sent_at", email_change_sent_at),
+            ("phone_change_sent_at", self.codes.sent_at(CodeKind::PhoneChange)),
+            ("reauthentication_sent_at", self.codes.sent_at(CodeKind::Reauthentication)),
             ("confirmed_at", confirmed_at.filter(|_| view == UserView::Stored)),
             ("last_sign_in_at", self.last_sign_in_at),
             ("banned_until", self.banned_until),

@@ -4,5 +4,6 @@ pub(crate) mod create;
 mod form;
 pub(crate) mod links;
 pub(crate) mod list;
+pub(crate) mod sso;
 pub(crate) mod update;
 pub(crate) mod users;

@@ -32,6 +32,12 @@ impl Bindings {
         self.texts.insert(placeholder.to_owned(), text.to_owned());
     }
 
+    /// The placeholders of this kind that are known.
+    pub(crate) fn names_of(&self, kind: &str) -> Vec<String> {
+        let prefix = format!("<{kind}:");
+        self.texts.keys().filter(|name| name.starts_with(&prefix)).cloned().collect()
+    }
+
     pub(crate) fn get(&self, placeholder: &str) -> Option<&str> {
         self.texts.get(placeholder).map(String::as_str)
     }
@@ -229,8 +235,9 @@ fn parts(text: &str) -> Vec<Part<'_>> {
 }
 
 /// The names of placeholders. Other texts in angle brackets, such as `<svg>`, stand for themselves.
-const KINDS: [&str; 29] = [
+const KINDS: [&str; 30] = [
     "access-token",
+    "access-token without session_id",
     "anon-key",
     "auth-code",
     "authorization",

@@ -1,4 +1,7 @@
 //! `POST /admin/generate_link`: the link of a mail that the administrator sends instead of GoTrue.
+//!
+//! `hashed_token` is the hash of the current address. That of `email_change_new` is therefore of no use: the link has
+//! another one, of the new address (recorded: `link-email-change-first`).
 
 use axum::{
     Json,
@@ -10,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::form::merge;
+use super::{create::email_exists, form::merge};
 use crate::{
     authentication::require_administrator,
     credentials::{check_password, parse_email},
@@ -55,10 +58,16 @@ pub(crate) async fn generate(
     }
     let code = new_code(database.rng());
     let hash = token_hash(&body.email, &code);
+    let mut link_hash = hash.clone();
     let id = match &*body.kind {
         "magiclink" | "recovery" => body.recover(&mock, &mut database, &hash)?,
         "invite" => body.invite(&mock, &mut database, &hash)?,
         "signup" => body.sign_up(&mock, &mut database, &hash)?,
+        "email_change_current" => body.change_email(&mock, &mut database, &hash)?,
+        "email_change_new" => {
+            link_hash = token_hash(&body.new_email.to_lowercase(), &code);
+            body.change_email(&mock, &mut database, &link_hash)?
+        }
         kind => {
             let message = format!("Invalid email action link type requested: {kind}");
             return Err(GotrueError::bad_request("validation_failed", message));
@@ -66,7 +75,7 @@ pub(crate) async fn generate(
     };
     let user = database.user(id).ok_or_else(GotrueError::unexpected)?;
     let mut response = user.to_json(UserView::Stored);
-    response["action_link"] = json!(redirect.link(&mock, &hash, &body.kind));
+    response["action_link"] = json!(redirect.link(&mock, &link_hash, body.link_type()));
     response["email_otp"] = json!(code);
     response["hashed_token"] = json!(hash);
     response["verification_type"] = json!(body.kind);
@@ -151,6 +160,41 @@ impl Body {
         };
         issue_confirmation(mock, database, id, hash);
         Ok(id)
+    }
+
+    /// Begins a change of the address, or begins it again: each link is the first of the two that confirm it (recorded:
+    /// `link-email-change-late`).
+    fn change_email(
+        &self,
+        mock: &Mock,
+        database: &mut Database,
+        hash: &str,
+    ) -> Result<Uuid, GotrueError> {
+        let is_current = self.kind == "email_change_current";
+        if is_current && !mock.settings().confirms_both_addresses {
+            let message = "Enable secure email change to generate link for current email";
+            return Err(GotrueError::bad_request("validation_failed", message));
+        }
+        let new_email = parse_email(&self.new_email)?;
+        let id = database.user_by_email(&self.email).map(|user| user.id);
+        let is_taken = database.user_by_email(&new_email).is_some_and(|user| Some(user.id) != id);
+        if is_taken {
+            return Err(email_exists());
+        }
+        let user = id.and_then(|id| database.user_mut(id)).ok_or_else(GotrueError::unexpected)?;
+        let kind = if is_current { CodeKind::EmailChangeCurrent } else { CodeKind::EmailChangeNew };
+        user.codes.issue(kind, hash.to_owned(), mock.now());
+        user.email_change = Some(new_email);
+        user.has_confirmed_one_address = false;
+        Ok(user.id)
+    }
+
+    /// The member `type` of the link's query.
+    fn link_type(&self) -> &str {
+        match &*self.kind {
+            "email_change_current" | "email_change_new" => "email_change",
+            kind => kind,
+        }
     }
 
     fn data(&self) -> Map<String, Value> {

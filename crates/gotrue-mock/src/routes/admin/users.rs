@@ -15,6 +15,7 @@ use crate::{
     error::GotrueError,
     mock::Mock,
     request::parse_json_object,
+    routes::user::user_not_found,
     user::{User, UserView},
 };
 
@@ -61,5 +62,5 @@ pub(super) fn find_user<'d>(database: &'d Database, id: &str) -> Result<&'d User
     let id = id
         .parse()
         .map_err(|_| GotrueError::not_found("validation_failed", "user_id must be an UUID"))?;
-    database.user(id).ok_or_else(|| GotrueError::not_found("user_not_found", "User not found"))
+    database.user(id).ok_or_else(user_not_found)
 }
