@@ -25,7 +25,7 @@ pub(crate) struct GotrueError {
     session_id: Option<Uuid>,
     has_code_header: bool,
     /// The body in the initial API version, if it is an error of PostgreSQL that GoTrue passes on.
-    database_error: Option<Value>,
+    database_error: Option<Box<Value>>,
     /// Why a password is weak, as the member `weak_password` names it.
     weak_password_reasons: Vec<&'static str>,
 }
@@ -103,7 +103,7 @@ impl GotrueError {
             "message": format!("duplicate key value violates unique constraint \"{constraint}\""),
             "detail": format!("Key ({column})=({value}) already exists."),
         });
-        Self { database_error: Some(error), ..Self::unexpected_failure(message) }
+        Self { database_error: Some(Box::new(error)), ..Self::unexpected_failure(message) }
     }
 
     /// Status, code and message, for an error that is told in a redirect.

@@ -27,7 +27,7 @@ impl Page {
     }
 
     /// The items of this page.
-    pub(crate) fn slice<'i, T>(self, items: &'i [T]) -> &'i [T] {
+    pub(crate) fn slice<T>(self, items: &[T]) -> &[T] {
         let length = usize::try_from(self.per_page).unwrap_or(usize::MAX);
         let before = usize::try_from(self.number.max(1) - 1).unwrap_or(usize::MAX);
         let start = before.saturating_mul(length).min(items.len());
@@ -40,12 +40,12 @@ impl Page {
     pub(crate) fn headers(self, path: &str, query: Option<&str>, total: usize) -> HeaderMap {
         let total = u64::try_from(total).unwrap_or(u64::MAX);
         let last = total.div_ceil(self.per_page);
-        let mut link = String::new();
-        if last > self.number {
-            let next = address(path, query, self.number + 1);
-            link = format!("<{next}>; rel=\"next\", ");
-        }
-        link.push_str(&format!("<{}>; rel=\"last\"", address(path, query, last)));
+        let next = if last > self.number {
+            format!("<{}>; rel=\"next\", ", address(path, query, self.number + 1))
+        } else {
+            String::new()
+        };
+        let link = format!("{next}<{}>; rel=\"last\"", address(path, query, last));
         let mut headers = HeaderMap::new();
         headers.extend(HeaderValue::try_from(link).ok().map(|link| (header::LINK, link)));
         headers.insert(HeaderName::from_static("x-total-count"), HeaderValue::from(total));

@@ -4,7 +4,7 @@ use axum::{
     Router,
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
-    routing::{delete, get, post},
+    routing::{delete, get, post, put},
 };
 
 use crate::{
@@ -35,6 +35,12 @@ fn gotrue() -> Router<Mock> {
             "/admin/users/{id}",
             get(admin::users::get).put(admin::update::update).delete(admin::users::delete),
         )
+        .route("/admin/users/{id}/factors", get(admin::factors::list))
+        .route(
+            "/admin/users/{id}/factors/{factor_id}",
+            put(admin::factors::find).delete(admin::factors::find),
+        )
+        .route("/admin/audit", get(admin::audit::audit))
         .route("/admin/generate_link", post(admin::links::generate))
         .route("/invite", post(invite::invite))
         .route("/sso", post(admin::sso::sign_in))

@@ -75,11 +75,16 @@ pub(crate) async fn generate(
     };
     let user = database.user(id).ok_or_else(GotrueError::unexpected)?;
     let mut response = user.to_json(UserView::Stored);
-    response["action_link"] = json!(redirect.link(&mock, &link_hash, body.link_type()));
-    response["email_otp"] = json!(code);
-    response["hashed_token"] = json!(hash);
-    response["verification_type"] = json!(body.kind);
-    response["redirect_to"] = json!(redirect.as_str());
+    let members = [
+        ("action_link", json!(redirect.link(&mock, &link_hash, body.link_type()))),
+        ("email_otp", json!(code)),
+        ("hashed_token", json!(hash)),
+        ("verification_type", json!(body.kind)),
+        ("redirect_to", json!(redirect.as_str())),
+    ];
+    if let Some(response) = response.as_object_mut() {
+        response.extend(members.map(|(name, value)| (name.to_owned(), value)));
+    }
     Ok(Json(response))
 }
 
@@ -138,25 +143,22 @@ impl Body {
         database: &mut Database,
         hash: &str,
     ) -> Result<Uuid, GotrueError> {
-        let id = match unconfirmed_user(database, &self.email)? {
-            Some(id) => {
-                if let Some(user) = database.user_mut(id) {
-                    merge(&mut user.user_metadata, self.data());
-                }
-                id
+        let id = if let Some(id) = unconfirmed_user(database, &self.email)? {
+            if let Some(user) = database.user_mut(id) {
+                merge(&mut user.user_metadata, self.data());
             }
-            None => {
-                if self.password.is_empty() {
-                    let message = "Signup requires a valid password";
-                    return Err(GotrueError::bad_request("validation_failed", message));
-                }
-                check_password(&self.password, mock.settings())?;
-                let id = insert_unconfirmed(mock, database, &self.email, self.data());
-                if let Some(user) = database.user_mut(id) {
-                    user.password = Some(self.password.clone().into());
-                }
-                id
+            id
+        } else {
+            if self.password.is_empty() {
+                let message = "Signup requires a valid password";
+                return Err(GotrueError::bad_request("validation_failed", message));
             }
+            check_password(&self.password, mock.settings())?;
+            let id = insert_unconfirmed(mock, database, &self.email, self.data());
+            if let Some(user) = database.user_mut(id) {
+                user.password = Some(self.password.clone().into());
+            }
+            id
         };
         issue_confirmation(mock, database, id, hash);
         Ok(id)

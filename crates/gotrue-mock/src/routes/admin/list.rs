@@ -46,7 +46,9 @@ pub(crate) async fn list(
 /// A user of a list: GoTrue does not read the identities (recorded: `admin-list`).
 fn listed(user: &User) -> Value {
     let mut user = user.to_json(UserView::Stored);
-    user["identities"] = Value::Null;
+    if let Some(members) = user.as_object_mut() {
+        members.insert("identities".to_owned(), Value::Null);
+    }
     user
 }
 

@@ -33,7 +33,8 @@ pub(crate) async fn custom_providers(
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Provider {
-    provider_type: String,
+    #[serde(rename = "provider_type")]
+    kind: String,
     issuer: String,
     discovery_url: Option<String>,
     authorization_url: String,
@@ -51,7 +52,7 @@ pub(crate) async fn create_custom_provider(
 ) -> Result<Json<Value>, GotrueError> {
     require_administrator(&mock, &headers)?;
     let provider: Provider = parse_json_object(&body, "AdminCustomOAuthProviderParams")?;
-    let addresses = match &*provider.provider_type {
+    let addresses = match &*provider.kind {
         "oidc" => vec![Some(provider.issuer), provider.discovery_url],
         "oauth2" => vec![
             Some(provider.authorization_url),

@@ -121,8 +121,10 @@ fn response(before: &User, after: &User) -> Value {
         identity.clone_from(old);
     }
     let mut body = shown.to_json(UserView::JustWritten);
-    if let Some(confirmed_at) = before.to_json(UserView::Stored).get("confirmed_at") {
-        body["confirmed_at"] = confirmed_at.clone();
+    let before = before.to_json(UserView::Stored);
+    if let (Some(confirmed_at), Some(members)) = (before.get("confirmed_at"), body.as_object_mut())
+    {
+        members.insert("confirmed_at".to_owned(), confirmed_at.clone());
     }
     body
 }
