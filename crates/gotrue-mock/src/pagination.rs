@@ -10,7 +10,7 @@ const DEFAULT_PER_PAGE: u64 = 50;
 /// A page that a request asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Page {
-    /// The number that was asked for. The pages 0 and 1 are the same one.
+    /// The requested number. The pages 0 and 1 have the same items.
     number: u64,
     per_page: u64,
 }

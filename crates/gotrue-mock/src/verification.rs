@@ -72,8 +72,7 @@ impl VerificationType {
     }
 }
 
-/// An invited user has no password. GoTrue sets one that nobody learns, which voids the codes and the times at which they
-/// were sent.
+/// An invited user has no password. GoTrue sets a random one, which voids the codes and the times at which they were sent.
 fn set_password_of_invited(database: &mut Database, id: Uuid, now: SystemTime) {
     let is_invited = |user: &User| user.password.is_none() && user.invited_at.is_some();
     if database.user(id).is_some_and(is_invited) {

@@ -191,7 +191,7 @@ fn by_phone(mock: &Mock, database: &mut Database, body: Body) -> Result<Json<Val
     Ok(Json(message_id.map_or_else(|| json!({}), |id| json!({ "message_id": id }))))
 }
 
-/// A password that nobody learns, for a user who has not chosen one.
+/// A random password, for a user who has not chosen one.
 pub(crate) fn new_password(database: &mut Database) -> String {
     (0..PASSWORD_LENGTH).map(|_| database.rng().alphanumeric()).collect()
 }

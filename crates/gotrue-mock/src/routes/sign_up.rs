@@ -102,7 +102,7 @@ pub(crate) async fn sign_up(
         }
         SignedUp::ToConfirm(id) => {
             let mut user = database.user(id).cloned().ok_or_else(GotrueError::unexpected)?;
-            // Whoever knows the address of an invited user does not learn more (recorded: `invited-sign-up`).
+            // The reply does not show a stranger the metadata of an invited user (recorded: `invited-sign-up`).
             if user.invited_at.is_some() {
                 user.user_metadata.clear();
                 user.identities.clear();

@@ -90,7 +90,7 @@ fn new_user(
     Ok(user)
 }
 
-/// The password that the request has; `None` if it has none.
+/// The password in the request; `None` if the request has none, and the user gets a random one.
 fn password(form: &UserForm) -> Result<Option<SecretString>, GotrueError> {
     if !form.password_hash.is_empty() {
         if form.password.is_some() {

@@ -89,8 +89,7 @@ pub(crate) async fn generate(
 }
 
 impl Body {
-    /// A magic link for a new address becomes a sign-up with a password that nobody learns (recorded:
-    /// `link-magiclink-new`).
+    /// A magic link for a new address becomes a sign-up with a random password (recorded: `link-magiclink-new`).
     fn prepare_for_unknown(&mut self, database: &mut Database) -> Result<(), GotrueError> {
         match &*self.kind {
             "magiclink" => {
