@@ -21,7 +21,7 @@ struct Claims<'a> {
     phone: &'a str,
     app_metadata: &'a Map<String, Value>,
     user_metadata: &'a Map<String, Value>,
-    role: &'static str,
+    role: &'a str,
     aal: &'static str,
     amr: [AuthenticationMethod; 1],
     session_id: Uuid,
@@ -56,7 +56,7 @@ impl AccessToken {
             phone: user.phone(),
             app_metadata: &user.app_metadata,
             user_metadata: &user.user_metadata,
-            role: "authenticated",
+            role: &user.role,
             aal: "aal1",
             amr: [AuthenticationMethod {
                 method: session.method,

@@ -3,7 +3,7 @@
 use crate::{error::GotrueError, settings::Settings};
 
 /// The longest password in bytes: the limit of bcrypt.
-const LONGEST_PASSWORD: usize = 72;
+pub(crate) const LONGEST_PASSWORD: usize = 72;
 
 /// The longest e-mail address, in bytes.
 const MAX_EMAIL_LENGTH: usize = 255;
@@ -14,12 +14,37 @@ pub(crate) fn check_password(password: &str, settings: &Settings) -> Result<(), 
         let message = format!("Password cannot be longer than {LONGEST_PASSWORD} characters");
         return Err(GotrueError::bad_request("validation_failed", message));
     }
+    match weakness(password, settings) {
+        Some((message, reasons)) => Err(GotrueError::weak_password(message, reasons)),
+        None => Ok(()),
+    }
+}
+
+/// Why a password is weak: the message, and the reasons as GoTrue names them. `None` if it is not.
+pub(crate) fn weakness(password: &str, settings: &Settings) -> Option<(String, Vec<&'static str>)> {
+    let (mut messages, mut reasons) = (Vec::new(), Vec::new());
     let min = settings.password_length;
     if password.len() < min {
-        let message = format!("Password should be at least {min} characters.");
-        return Err(GotrueError::unprocessable("weak_password", message));
+        messages.push(format!("Password should be at least {min} characters."));
+        reasons.push("length");
     }
-    Ok(())
+    let sets = &settings.password_characters;
+    if sets.iter().any(|set| !password.contains(|letter| set.contains(letter))) {
+        let sets = sets.join(", ");
+        messages.push(format!("Password should contain at least one character of each: {sets}."));
+        reasons.push("characters");
+    }
+    (!reasons.is_empty()).then(|| (messages.join(" "), reasons))
+}
+
+/// GoTrue's error for a way of sending text messages that it does not know.
+pub(crate) fn check_channel(channel: &str) -> Result<(), GotrueError> {
+    if matches!(channel, "" | "sms") {
+        return Ok(());
+    }
+    let message = "Invalid channel, supported values are 'sms' or 'whatsapp'. 'whatsapp' is only supported if Twilio \
+                   or Twilio Verify is used as the provider.";
+    Err(GotrueError::bad_request("validation_failed", message))
 }
 
 /// Returns the phone number without `+` and spaces, as GoTrue stores it.
@@ -39,6 +64,9 @@ pub(crate) fn phone_digits(phone: &str) -> String {
 
 /// Returns the address in lower case, as GoTrue stores it.
 pub(crate) fn parse_email(email: &str) -> Result<String, GotrueError> {
+    if email.is_empty() {
+        return Err(GotrueError::bad_request("validation_failed", "An email address is required"));
+    }
     if email.len() > MAX_EMAIL_LENGTH {
         return Err(GotrueError::bad_request("validation_failed", "An email address is too long"));
     }

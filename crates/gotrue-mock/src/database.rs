@@ -1,5 +1,11 @@
 //! The rows that a real GoTrue keeps in PostgreSQL: users, their sessions, and the refresh tokens.
 
+mod address_identities;
+mod addresses;
+mod soft_delete;
+
+pub(crate) use address_identities::AddressClaims;
+
 use std::{
     collections::HashMap,
     time::{SystemTime, UNIX_EPOCH},
@@ -54,6 +60,12 @@ pub(crate) struct Session {
 }
 
 impl Session {
+    /// GoTrue's `IsRecovery`: a session that began with a code counts as a recovery of the password (recorded:
+    /// `strict-otp-session`).
+    pub(crate) fn is_recovery(&self) -> bool {
+        matches!(self.method, "otp" | "magiclink" | "recovery")
+    }
+
     /// `created_at` in seconds since the Unix epoch.
     pub(crate) fn created_at_seconds(&self) -> u64 {
         self.created_at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())

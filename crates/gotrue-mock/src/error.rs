@@ -24,6 +24,10 @@ pub(crate) struct GotrueError {
     /// The value of the header `sb-auth-session-id`, which GoTrue sends with a refused refresh.
     session_id: Option<Uuid>,
     has_code_header: bool,
+    /// The body in the initial API version, if it is an error of PostgreSQL that GoTrue passes on.
+    database_error: Option<Box<Value>>,
+    /// Why a password is weak, as the member `weak_password` names it.
+    weak_password_reasons: Vec<&'static str>,
 }
 
 impl GotrueError {
@@ -35,6 +39,8 @@ impl GotrueError {
             user_id: None,
             session_id: None,
             has_code_header: true,
+            database_error: None,
+            weak_password_reasons: Vec::new(),
         }
     }
 
@@ -65,6 +71,12 @@ impl GotrueError {
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, message)
     }
 
+    /// The error for a weak password.
+    pub(crate) fn weak_password(message: String, reasons: Vec<&'static str>) -> Self {
+        let weak_password_reasons = reasons;
+        Self { weak_password_reasons, ..Self::unprocessable("weak_password", message) }
+    }
+
     /// The answer to an error that GoTrue does not expect. Unlike other errors it has no header `x-sb-error-code`.
     pub(crate) fn unexpected() -> Self {
         let message = "Unexpected failure, please check server logs for more information";
@@ -76,6 +88,22 @@ impl GotrueError {
 
     pub(crate) fn unexpected_failure(message: impl Into<String>) -> Self {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unexpected_failure", message)
+    }
+
+    /// The error of a row that breaks a unique constraint. In the initial API version GoTrue passes on the error of
+    /// PostgreSQL (recorded: `admin-email-taken-old-api`).
+    pub(crate) fn unique_violation(
+        message: &str,
+        constraint: &str,
+        column: &str,
+        value: &str,
+    ) -> Self {
+        let error = json!({
+            "code": "23505",
+            "message": format!("duplicate key value violates unique constraint \"{constraint}\""),
+            "detail": format!("Key ({column})=({value}) already exists."),
+        });
+        Self { database_error: Some(Box::new(error)), ..Self::unexpected_failure(message) }
     }
 
     /// Status, code and message, for an error that is told in a redirect.
@@ -97,6 +125,9 @@ impl GotrueError {
             body["error_id"] = json!(error_id());
             *response.body_mut() = Body::from(body.to_string());
         }
+        if let (Some(error), ApiVersion::Initial) = (&self.database_error, version) {
+            *response.body_mut() = Body::from(error.to_string());
+        }
         if !self.has_code_header {
             response.headers_mut().remove("x-sb-error-code");
         }
@@ -110,7 +141,7 @@ impl GotrueError {
     /// Adds the member `weak_password` to the body. In the API version 2024-01-01 this error has no
     /// header `x-sb-error-code`.
     fn add_weak_password_reasons(&self, response: &mut Response, version: ApiVersion) {
-        let reasons = json!({ "reasons": ["length"] });
+        let reasons = json!({ "reasons": self.weak_password_reasons });
         let mut body = version.body(self.status, self.code, &self.message);
         if let Some(body) = body.as_object_mut() {
             body.insert("weak_password".to_owned(), reasons);

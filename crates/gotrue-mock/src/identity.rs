@@ -32,14 +32,17 @@ impl Identity {
             "identity_id": self.id,
             "id": self.provider_id,
             "user_id": user_id,
-            "identity_data": self.data,
             "provider": self.provider,
             "last_sign_in_at": timestamp(self.last_sign_in_at),
             "created_at": timestamp(self.created_at),
             "updated_at": timestamp(self.updated_at),
         });
-        if let (Some(email), Some(members)) = (self.email(), identity.as_object_mut()) {
-            members.insert("email".to_owned(), json!(email));
+        if let Some(members) = identity.as_object_mut() {
+            members.extend(self.email().map(|email| ("email".to_owned(), json!(email))));
+            // An identity of a deleted user has no data (recorded: `admin-soft-deleted-get`).
+            if !self.data.is_empty() {
+                members.insert("identity_data".to_owned(), json!(self.data));
+            }
         }
         identity
     }

@@ -10,6 +10,7 @@
 //!    time.
 
 mod access_token;
+mod address_change;
 mod algorithm;
 mod authentication;
 mod calls;
@@ -21,6 +22,7 @@ mod database;
 mod error;
 mod faults;
 mod flow_state;
+mod go_duration;
 mod identity;
 mod jwk;
 mod keys;
@@ -29,6 +31,7 @@ mod mailer;
 mod mock;
 mod one_time_tokens;
 mod outbox;
+mod pagination;
 mod refresh_token;
 mod request;
 mod router;

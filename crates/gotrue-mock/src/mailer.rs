@@ -29,6 +29,11 @@ impl Redirect {
         Self(allowed.unwrap_or_else(|| mock.settings().site_url.clone()))
     }
 
+    /// This address if it is allowed, else the one that the request leads back to.
+    pub(crate) fn or(self, address: &str, mock: &Mock) -> Self {
+        if is_allowed(address, mock.settings()) { Self(address.to_owned()) } else { self }
+    }
+
     /// The site.
     pub(crate) fn to_site(mock: &Mock) -> Self {
         Self(mock.settings().site_url.clone())
@@ -77,6 +82,19 @@ pub(crate) fn send_confirmation(
     send(mock, database, user_id, (CodeKind::Confirmation, "signup"), redirect, is_pkce);
 }
 
+/// The mail of an invitation.
+pub(crate) fn send_invitation(
+    mock: &Mock,
+    database: &mut Database,
+    user_id: Uuid,
+    redirect: &Redirect,
+) {
+    send(mock, database, user_id, (CodeKind::Confirmation, "invite"), redirect, false);
+    if let Some(user) = database.user_mut(user_id) {
+        user.invited_at = Some(mock.now());
+    }
+}
+
 /// The mail with a link by which a user signs in.
 pub(crate) fn send_magic_link(
     mock: &Mock,
@@ -122,6 +140,16 @@ fn send(
     database.outbox.push(Mail { to, kind, token: code, token_hash, link });
 }
 
+/// The mail with the code by which a user confirms a new password. It has no link.
+pub(crate) fn send_reauthentication(mock: &Mock, database: &mut Database, user_id: Uuid) {
+    let (now, token) = (mock.now(), new_code(database.rng()));
+    let Some(user) = database.user_mut(user_id) else { return };
+    let to = user.email().to_owned();
+    user.codes.issue(CodeKind::Reauthentication, token_hash(&to, &token), now);
+    let kind = "reauthentication";
+    database.outbox.push(Mail { to, kind, token, token_hash: None, link: None });
+}
+
 /// The text message with the code of a sign-up or a sign-in. Returns the message's id, which only a fixed code has.
 pub(crate) fn send_text(
     mock: &Mock,
@@ -129,17 +157,36 @@ pub(crate) fn send_text(
     user_id: Uuid,
     phone: &str,
 ) -> Result<Option<&'static str>, GotrueError> {
+    send_text_with(mock, database, user_id, phone, CodeKind::Confirmation)
+}
+
+/// GoTrue's error where no text message can be sent to this number.
+pub(crate) fn check_texts(mock: &Mock, phone: &str) -> Result<(), GotrueError> {
+    if mock.settings().sends_texts || mock.settings().fixed_codes.contains_key(phone) {
+        return Ok(());
+    }
+    Err(GotrueError::unexpected_failure("Unable to get SMS provider"))
+}
+
+/// The text message with a code of this kind. Returns the message's id, which only a fixed code has.
+pub(crate) fn send_text_with(
+    mock: &Mock,
+    database: &mut Database,
+    user_id: Uuid,
+    phone: &str,
+    code_kind: CodeKind,
+) -> Result<Option<&'static str>, GotrueError> {
+    check_texts(mock, phone)?;
     let now = mock.now();
     let fixed = mock.settings().fixed_codes.get(phone).cloned();
     let message_id = fixed.is_some().then_some("test-otp");
     let is_sent = fixed.is_none();
-    if is_sent && !mock.settings().sends_texts {
-        return Err(GotrueError::unexpected_failure("Unable to get SMS provider"));
-    }
     let code = fixed.unwrap_or_else(|| new_code(database.rng()));
     if let Some(user) = database.user_mut(user_id) {
-        user.codes.issue(CodeKind::Confirmation, token_hash(phone, &code), now);
-        user.confirmation_sent_at = Some(now);
+        user.codes.issue(code_kind, token_hash(phone, &code), now);
+        if code_kind == CodeKind::Confirmation {
+            user.confirmation_sent_at = Some(now);
+        }
     }
     if is_sent {
         let to = phone.to_owned();

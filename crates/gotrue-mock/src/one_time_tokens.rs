@@ -13,6 +13,12 @@ use aws_lc_rs::digest::{SHA224, digest};
 pub(crate) enum CodeKind {
     Confirmation,
     Recovery,
+    /// A new e-mail address, sent to the current one.
+    EmailChangeCurrent,
+    /// A new e-mail address, sent to the new one.
+    EmailChangeNew,
+    PhoneChange,
+    Reauthentication,
 }
 
 /// The codes of one user.
@@ -37,6 +43,19 @@ impl OneTimeTokens {
     pub(crate) fn use_up(&mut self, kind: CodeKind) {
         self.columns.remove(&kind);
         self.rows.clear();
+    }
+
+    /// Clears column and row of the first of these kinds that has this token hash, and leaves the others.
+    pub(crate) fn clear_first(&mut self, kinds: &[CodeKind], token_hash: &str) {
+        let has_hash = |kind: &&CodeKind| {
+            [&self.columns, &self.rows]
+                .iter()
+                .any(|hashes| hashes.get(*kind).is_some_and(|known| known == token_hash))
+        };
+        if let Some(kind) = kinds.iter().find(has_hash) {
+            self.columns.remove(kind);
+            self.rows.remove(kind);
+        }
     }
 
     /// Clears all codes and the times at which they were sent.

@@ -10,7 +10,8 @@ use axum::{
 use crate::{
     mock::Mock,
     routes::{
-        control, discovery, health, logout, otp, recover, settings, sign_up, token, user, verify,
+        admin, control, discovery, health, invite, logout, otp, reauthenticate, recover, settings,
+        sign_up, token, user, user_update, verify,
     },
 };
 
@@ -27,8 +28,27 @@ fn gotrue() -> Router<Mock> {
         .route("/signup", post(sign_up::sign_up))
         .route("/token", post(token::token))
         .route("/logout", post(logout::logout))
-        .route("/user", get(user::get_user).put(user::update_user))
-        .route("/admin/users/{id}", put(user::update_user_as_administrator))
+        .route("/user", get(user::get_user).put(user_update::update_user))
+        .route("/reauthenticate", get(reauthenticate::reauthenticate))
+        .route("/admin/users", get(admin::list::list).post(admin::create::create))
+        .route(
+            "/admin/users/{id}",
+            get(admin::users::get).put(admin::update::update).delete(admin::users::delete),
+        )
+        .route("/admin/users/{id}/factors", get(admin::factors::list))
+        .route(
+            "/admin/users/{id}/factors/{factor_id}",
+            put(admin::factors::find).delete(admin::factors::find),
+        )
+        .route("/admin/audit", get(admin::audit::audit))
+        .route("/admin/generate_link", post(admin::links::generate))
+        .route("/invite", post(invite::invite))
+        .route("/sso", post(admin::sso::sign_in))
+        .route("/admin/sso/providers", get(admin::sso::saml_providers))
+        .route(
+            "/admin/custom-providers",
+            get(admin::sso::custom_providers).post(admin::sso::create_custom_provider),
+        )
         .route("/.well-known/jwks.json", get(discovery::jwks))
         .route("/.well-known/oauth-authorization-server", get(discovery::oauth_server))
         .route("/.well-known/openid-configuration", get(discovery::openid_configuration))

@@ -23,6 +23,19 @@ pub struct Settings {
     pub code_lifetime: Duration,
     /// The least length of a password (`GOTRUE_PASSWORD_MIN_LENGTH`).
     pub password_length: usize,
+    /// Sets of characters; a password needs one of each (`GOTRUE_PASSWORD_REQUIRED_CHARACTERS`).
+    pub password_characters: Vec<String>,
+    /// Whether a user must give the current password to set a new one
+    /// (`GOTRUE_SECURITY_UPDATE_PASSWORD_REQUIRE_CURRENT_PASSWORD`).
+    pub requires_current_password: bool,
+    /// Whether a user needs a code to set a new password if the session is older than a day
+    /// (`GOTRUE_SECURITY_UPDATE_PASSWORD_REQUIRE_REAUTHENTICATION`).
+    pub requires_reauthentication: bool,
+    /// Whether the current and the new address must both confirm a new e-mail address
+    /// (`GOTRUE_MAILER_SECURE_EMAIL_CHANGE_ENABLED`).
+    pub confirms_both_addresses: bool,
+    /// Whether users may sign in by a mail (`GOTRUE_EXTERNAL_EMAIL_MAGIC_LINK_ENABLED`).
+    pub sends_magic_links: bool,
 }
 
 impl Default for Settings {
@@ -37,6 +50,11 @@ impl Default for Settings {
             providers: vec!["github".to_owned(), "keycloak".to_owned()],
             code_lifetime: Duration::from_hours(1),
             password_length: 6,
+            password_characters: Vec::new(),
+            requires_current_password: false,
+            requires_reauthentication: false,
+            confirms_both_addresses: true,
+            sends_magic_links: true,
         }
     }
 }

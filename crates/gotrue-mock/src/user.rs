@@ -6,18 +6,27 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::{identity::Identity, one_time_tokens::OneTimeTokens};
+use crate::{
+    identity::Identity,
+    one_time_tokens::{CodeKind, OneTimeTokens},
+};
 
 /// One row of `auth.users`, with the user's identities and codes.
 #[derive(Clone, Debug)]
 pub(crate) struct User {
     pub(crate) id: Uuid,
-    /// `authenticated`; empty in the invented user of a repeated sign-up.
-    pub(crate) role: &'static str,
+    /// `authenticated`, unless an administrator set another; empty in the invented user of a repeated sign-up.
+    pub(crate) role: String,
     /// The e-mail address in lower case.
     pub(crate) email: Option<String>,
     /// The phone number: digits only.
     pub(crate) phone: Option<String>,
+    /// The new e-mail address, until it is confirmed.
+    pub(crate) email_change: Option<String>,
+    /// Whether one of the two codes for the new e-mail address was used.
+    pub(crate) has_confirmed_one_address: bool,
+    /// The new phone number, until it is confirmed.
+    pub(crate) phone_change: Option<String>,
     pub(crate) password: Option<SecretString>,
     pub(crate) email_confirmed_at: Option<SystemTime>,
     pub(crate) phone_confirmed_at: Option<SystemTime>,
@@ -31,6 +40,8 @@ pub(crate) struct User {
     pub(crate) codes: OneTimeTokens,
     pub(crate) is_anonymous: bool,
     pub(crate) banned_until: Option<SystemTime>,
+    /// When an administrator deleted the user and kept the row.
+    pub(crate) deleted_at: Option<SystemTime>,
     pub(crate) created_at: SystemTime,
     pub(crate) updated_at: SystemTime,
     /// The ids of the user's sessions.
@@ -45,15 +56,21 @@ pub(crate) enum UserView {
     /// The row as a sign-up has just made it: GoTrue has not read its generated column `confirmed_at` yet, and its identity
     /// shows the user's metadata (recorded: `signup-autoconfirm`).
     JustCreated,
+    /// The row as an administrator has just made or changed it: GoTrue has not read its generated column `confirmed_at`
+    /// yet (recorded: `admin-confirm`).
+    JustWritten,
 }
 
 impl User {
     pub(crate) fn new(id: Uuid, now: SystemTime) -> Self {
         Self {
             id,
-            role: "authenticated",
+            role: "authenticated".to_owned(),
             email: None,
             phone: None,
+            email_change: None,
+            has_confirmed_one_address: false,
+            phone_change: None,
             password: None,
             email_confirmed_at: None,
             phone_confirmed_at: None,
@@ -67,6 +84,7 @@ impl User {
             codes: OneTimeTokens::default(),
             is_anonymous: false,
             banned_until: None,
+            deleted_at: None,
             created_at: now,
             updated_at: now,
             sessions: Vec::new(),
@@ -138,17 +156,30 @@ impl User {
         });
         let confirmed_at = [self.email_confirmed_at, self.phone_confirmed_at];
         let confirmed_at = confirmed_at.into_iter().flatten().min();
+        // One column for the codes to both addresses.
+        let email_change_sent_at = [CodeKind::EmailChangeCurrent, CodeKind::EmailChangeNew]
+            .into_iter()
+            .filter_map(|kind| self.codes.sent_at(kind))
+            .max();
         let times = [
             ("email_confirmed_at", self.email_confirmed_at),
             ("phone_confirmed_at", self.phone_confirmed_at),
             ("invited_at", self.invited_at),
             ("confirmation_sent_at", self.confirmation_sent_at),
             ("recovery_sent_at", self.recovery_sent_at),
+            ("email_change_sent_at", email_change_sent_at),
+            ("phone_change_sent_at", self.codes.sent_at(CodeKind::PhoneChange)),
+            ("reauthentication_sent_at", self.codes.sent_at(CodeKind::Reauthentication)),
             ("confirmed_at", confirmed_at.filter(|_| view == UserView::Stored)),
             ("last_sign_in_at", self.last_sign_in_at),
             ("banned_until", self.banned_until),
+            ("deleted_at", self.deleted_at),
         ];
+        let changes = [("new_email", &self.email_change), ("new_phone", &self.phone_change)];
         if let Some(members) = user.as_object_mut() {
+            for (name, address) in changes {
+                members.extend(address.as_ref().map(|address| (name.to_owned(), json!(address))));
+            }
             for (name, time) in times {
                 members.extend(time.map(|time| (name.to_owned(), json!(timestamp(time)))));
             }
@@ -158,7 +189,7 @@ impl User {
 
     fn identities_json(&self, view: UserView) -> Vec<Value> {
         let shown = |identity: &Identity| match view {
-            UserView::Stored => identity.to_json(self.id),
+            UserView::Stored | UserView::JustWritten => identity.to_json(self.id),
             UserView::JustCreated => {
                 Identity { data: self.user_metadata.clone(), ..identity.clone() }.to_json(self.id)
             }

@@ -7,9 +7,11 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
+    address_change::{accept_email_code, change_phone},
     database::Database,
     error::GotrueError,
     one_time_tokens::{CodeKind, token_hash},
+    routes::otp::new_password,
     settings::Settings,
     user::User,
 };
@@ -23,8 +25,12 @@ pub(crate) enum VerificationType {
     Confirmation,
     /// `recovery` and `magiclink`, which share one code.
     Recovery,
+    /// `email_change`.
+    EmailChange,
     /// `sms`.
     Text,
+    /// `phone_change`.
+    PhoneChange,
     Unknown,
 }
 
@@ -34,7 +40,9 @@ impl VerificationType {
             "email" => Self::Email,
             "signup" | "invite" => Self::Confirmation,
             "recovery" | "magiclink" => Self::Recovery,
+            "email_change" => Self::EmailChange,
             "sms" => Self::Text,
+            "phone_change" => Self::PhoneChange,
             _ => Self::Unknown,
         }
     }
@@ -57,9 +65,30 @@ impl VerificationType {
             Self::Email => &[CodeKind::Confirmation, CodeKind::Recovery],
             Self::Confirmation | Self::Text => &[CodeKind::Confirmation],
             Self::Recovery => &[CodeKind::Recovery],
+            Self::EmailChange => &[CodeKind::EmailChangeCurrent, CodeKind::EmailChangeNew],
+            Self::PhoneChange => &[CodeKind::PhoneChange],
             Self::Unknown => &[],
         }
     }
+}
+
+/// An invited user has no password. GoTrue sets a random one, which voids the codes and the times at which they were sent.
+fn set_password_of_invited(database: &mut Database, id: Uuid, now: SystemTime) {
+    let is_invited = |user: &User| user.password.is_none() && user.invited_at.is_some();
+    if database.user(id).is_some_and(is_invited) {
+        let password = new_password(database).into();
+        database.set_password(id, password, now);
+        database.delete_sessions_of(id, None);
+    }
+}
+
+/// What a right code or token hash brings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Accepted {
+    /// The user may sign in. `code` is the kind of the code that matched.
+    User { id: Uuid, code: CodeKind },
+    /// The first of two codes for a new e-mail address, which brings no session.
+    FirstOfTwo,
 }
 
 /// A code or a token hash to be verified.
@@ -87,16 +116,37 @@ impl Verification {
         Self { kind, proof: Proof::PhoneCode { phone: phone.to_owned(), code: code.to_owned() } }
     }
 
-    /// Uses the code up, and confirms the address that it was sent to. Returns the user.
+    /// Uses the code up, and confirms the address that it was sent to.
     pub(crate) fn accept(
         &self,
         database: &mut Database,
         settings: &Settings,
         now: SystemTime,
-    ) -> Result<Uuid, GotrueError> {
+    ) -> Result<Accepted, GotrueError> {
         let (id, code) = self.find(database, settings, now)?;
+        let is_text = matches!(self.proof, Proof::PhoneCode { .. });
+        let accepted = match code {
+            CodeKind::EmailChangeCurrent | CodeKind::EmailChangeNew => {
+                accept_email_code(database, id, &self.token_hash(), settings, now)?
+            }
+            CodeKind::PhoneChange => {
+                change_phone(database, id, now)?;
+                Accepted::User { id, code }
+            }
+            _ => Accepted::User { id, code },
+        };
+        if code == CodeKind::Confirmation && !is_text {
+            set_password_of_invited(database, id, now);
+        }
+        if matches!(accepted, Accepted::FirstOfTwo) {
+            return Ok(accepted);
+        }
         let Some(user) = database.user_mut(id) else { return Err(GotrueError::unexpected()) };
         match (&self.proof, code) {
+            (
+                _,
+                CodeKind::EmailChangeCurrent | CodeKind::EmailChangeNew | CodeKind::PhoneChange,
+            ) => {}
             (Proof::PhoneCode { .. }, _) => user.confirm_phone(now),
             (_, CodeKind::Recovery) => {
                 user.codes.use_up(CodeKind::Recovery);
@@ -115,7 +165,42 @@ impl Verification {
             }
         }
         user.update_providers();
-        Ok(id)
+        Ok(accepted)
+    }
+
+    /// The hash of the address and the code, or the hash that the client sent.
+    fn token_hash(&self) -> String {
+        match &self.proof {
+            Proof::Hash(hash) => hash.clone(),
+            Proof::EmailCode { email: address, code }
+            | Proof::PhoneCode { phone: address, code } => token_hash(address, code),
+        }
+    }
+
+    /// The user whose address the client names. For a change it is the user who has not changed the address yet.
+    fn find_by_address<'d>(&self, database: &'d Database, settings: &Settings) -> Option<&'d User> {
+        match (self.kind, &self.proof) {
+            (_, Proof::Hash(_)) => None,
+            (VerificationType::EmailChange, Proof::EmailCode { email, .. }) => {
+                let hash = self.token_hash();
+                let is_current = |user: &User| {
+                    settings.confirms_both_addresses
+                        && user.email() == email
+                        && user.codes.has_column(CodeKind::EmailChangeCurrent, &hash)
+                };
+                let is_new = |user: &User| {
+                    user.email_change.as_ref() == Some(email)
+                        && user.codes.has_column(CodeKind::EmailChangeNew, &hash)
+                };
+                database.find_user(is_current).or_else(|| database.find_user(is_new))
+            }
+            (VerificationType::PhoneChange, Proof::PhoneCode { phone, .. }) => {
+                database.find_user(|user| user.phone_change.as_ref() == Some(phone))
+            }
+            (VerificationType::EmailChange | VerificationType::PhoneChange, _) => None,
+            (_, Proof::EmailCode { email, .. }) => database.user_by_email(email),
+            (_, Proof::PhoneCode { phone, .. }) => database.user_by_phone(phone),
+        }
     }
 
     /// The user, and the code that matches.
@@ -128,7 +213,12 @@ impl Verification {
         let kinds = self.kind.kinds();
         let (user, message) = match &self.proof {
             Proof::Hash(_)
-                if matches!(self.kind, VerificationType::Unknown | VerificationType::Text) =>
+                if matches!(
+                    self.kind,
+                    VerificationType::Unknown
+                        | VerificationType::Text
+                        | VerificationType::PhoneChange
+                ) =>
             {
                 let message = "Invalid email verification type";
                 return Err(GotrueError::bad_request("validation_failed", message));
@@ -136,12 +226,7 @@ impl Verification {
             Proof::Hash(hash) => {
                 (database.user_by_token_hash(kinds, hash), "Email link is invalid or has expired")
             }
-            Proof::EmailCode { email, .. } => {
-                (database.user_by_email(email), "Token has expired or is invalid")
-            }
-            Proof::PhoneCode { phone, .. } => {
-                (database.user_by_phone(phone), "Token has expired or is invalid")
-            }
+            _ => (self.find_by_address(database, settings), "Token has expired or is invalid"),
         };
         let expired = || GotrueError::forbidden("otp_expired", message);
         let user = user.ok_or_else(expired)?;

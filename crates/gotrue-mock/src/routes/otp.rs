@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    credentials::{parse_email, parse_phone},
+    credentials::{check_channel, parse_email, parse_phone},
     database::Database,
     error::GotrueError,
     flow_state::{Challenge, FlowState},
@@ -86,6 +86,7 @@ pub(crate) async fn magic_link(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
+    check_magic_links(&mock)?;
     let body: Body = parse_json_object(&body, "MagicLinkParams")?;
     if body.email.is_empty() {
         let message = "Password recovery requires an email";
@@ -117,12 +118,21 @@ impl Body {
     }
 }
 
+fn check_magic_links(mock: &Mock) -> Result<(), GotrueError> {
+    if mock.settings().sends_magic_links {
+        return Ok(());
+    }
+    let message = "Login with magic link is disabled";
+    Err(GotrueError::unprocessable("email_provider_disabled", message))
+}
+
 fn by_email(
     mock: &Mock,
     database: &mut Database,
     body: Body,
     redirect: &Redirect,
 ) -> Result<Json<Value>, GotrueError> {
+    check_magic_links(mock)?;
     let (email, challenge) = (parse_email(&body.email)?, body.challenge());
     challenge.check()?;
     let known = database.user_by_email(&email).filter(|user| user.email_confirmed_at.is_some());
@@ -157,11 +167,7 @@ fn by_email(
 
 fn by_phone(mock: &Mock, database: &mut Database, body: Body) -> Result<Json<Value>, GotrueError> {
     let phone = parse_phone(&body.phone)?;
-    if !matches!(&*body.channel, "" | "sms") {
-        let message = "Invalid channel, supported values are 'sms' or 'whatsapp'. 'whatsapp' is only supported if Twilio \
-                       or Twilio Verify is used as the provider.";
-        return Err(GotrueError::bad_request("validation_failed", message));
-    }
+    check_channel(&body.channel)?;
     let known = database.user_by_phone(&phone).filter(|user| user.phone_confirmed_at.is_some());
     let id = match known {
         Some(user) => user.id,
@@ -185,6 +191,7 @@ fn by_phone(mock: &Mock, database: &mut Database, body: Body) -> Result<Json<Val
     Ok(Json(message_id.map_or_else(|| json!({}), |id| json!({ "message_id": id }))))
 }
 
-fn new_password(database: &mut Database) -> String {
+/// A random password, for a user who has not chosen one.
+pub(crate) fn new_password(database: &mut Database) -> String {
     (0..PASSWORD_LENGTH).map(|_| database.rng().alphanumeric()).collect()
 }

@@ -8,13 +8,17 @@ use axum::{
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::{
+    address_change::send_email_codes,
     credentials::{parse_email, parse_phone},
+    database::Database,
     error::GotrueError,
     flow_state::{Challenge, FlowState},
     mailer::{self, Redirect},
     mock::Mock,
+    one_time_tokens::CodeKind,
     request::parse_json_object,
 };
 
@@ -128,6 +132,42 @@ pub(crate) async fn resend(
             let message_id = mailer::send_text(&mock, &mut database, id, &body.phone)?;
             Ok(Json(message_id.map_or_else(|| json!({}), |id| json!({ "message_id": id }))))
         }
+        "email_change" => {
+            let redirect = Redirect::of(&mock, query.as_deref(), &headers);
+            resend_email_change(&mock, &mut database, id, body.challenge(), &redirect)
+        }
+        "phone_change" => resend_phone_change(&mock, &mut database, id),
         _ => Ok(Json(json!({}))),
     }
+}
+
+fn resend_email_change(
+    mock: &Mock,
+    database: &mut Database,
+    user_id: Uuid,
+    challenge: Challenge,
+    redirect: &Redirect,
+) -> Result<Json<Value>, GotrueError> {
+    let new_email = database.user(user_id).and_then(|user| user.email_change.clone());
+    let Some(new_email) = new_email else { return Ok(Json(json!({}))) };
+    let is_pkce = challenge.is_given();
+    if is_pkce {
+        let auth_code = database.new_uuid();
+        let flow = FlowState::new(user_id, auth_code, "email_change", challenge, mock.now())?;
+        database.flow_states.push(flow);
+    }
+    send_email_codes(mock, database, user_id, &new_email, redirect, is_pkce);
+    Ok(Json(json!({})))
+}
+
+fn resend_phone_change(
+    mock: &Mock,
+    database: &mut Database,
+    user_id: Uuid,
+) -> Result<Json<Value>, GotrueError> {
+    let new_phone = database.user(user_id).and_then(|user| user.phone_change.clone());
+    let Some(new_phone) = new_phone else { return Ok(Json(json!({}))) };
+    let kind = CodeKind::PhoneChange;
+    let message_id = mailer::send_text_with(mock, database, user_id, &new_phone, kind)?;
+    Ok(Json(message_id.map_or_else(|| json!({}), |id| json!({ "message_id": id }))))
 }

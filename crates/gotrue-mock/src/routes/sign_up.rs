@@ -101,8 +101,13 @@ pub(crate) async fn sign_up(
             Ok(tokens?.into_response())
         }
         SignedUp::ToConfirm(id) => {
-            let user = database.user(id).map(|user| user.to_json(UserView::JustCreated));
-            Ok(Json(user).into_response())
+            let mut user = database.user(id).cloned().ok_or_else(GotrueError::unexpected)?;
+            // The reply does not show a stranger the metadata of an invited user (recorded: `invited-sign-up`).
+            if user.invited_at.is_some() {
+                user.user_metadata.clear();
+                user.identities.clear();
+            }
+            Ok(Json(user.to_json(UserView::JustCreated)).into_response())
         }
         SignedUp::Exists if confirms_any(&mock) => {
             Err(GotrueError::unprocessable("user_already_exists", "User already registered"))
@@ -222,7 +227,7 @@ fn ensure_identity(
 fn invented_user(database: &mut Database, sign_up: SignUp, mock: &Mock) -> User {
     let now = mock.now();
     let mut user = User::new(database.new_uuid(), now);
-    user.role = "";
+    user.role = String::new();
     user.confirmation_sent_at = Some(now);
     let provider = sign_up.address.provider();
     user.app_metadata.insert("provider".to_owned(), json!(provider));

@@ -7,10 +7,10 @@ use axum::{
 };
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::json;
 
 use crate::{
-    credentials::phone_digits,
+    credentials::{phone_digits, weakness},
     database::RefreshError,
     error::GotrueError,
     mock::Mock,
@@ -81,9 +81,12 @@ fn password_grant(mock: &Mock, given: &Credentials) -> Result<Response, GotrueEr
         return Err(GotrueError::bad_request("phone_not_confirmed", "Phone not confirmed"));
     }
     let id = user.id;
+    let weak_password = weakness(&given.password, mock.settings());
+    let weak_password =
+        weak_password.map(|(message, reasons)| json!({ "message": message, "reasons": reasons }));
     let tokens = begin_session(mock, &mut database, id, "password", UserView::Stored)?;
     // The response to a sign-in by password says whether the password is weak (recorded: `password-right`).
-    Ok(tokens.with("weak_password", Value::Null).into_response())
+    Ok(tokens.with("weak_password", json!(weak_password)).into_response())
 }
 
 fn pkce_grant(mock: &Mock, given: &PkceGrant) -> Result<Response, GotrueError> {

@@ -1,12 +1,14 @@
 //! `GET` and `POST /verify`: exchanges the code, the token hash or the link of a message for a session.
 
 use axum::{
+    Json,
     extract::{RawQuery, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::json;
 use url::{Url, form_urlencoded};
 use uuid::Uuid;
 
@@ -16,12 +18,16 @@ use crate::{
     error::GotrueError,
     mailer::Redirect,
     mock::Mock,
-    one_time_tokens::PKCE_PREFIX,
+    one_time_tokens::{CodeKind, PKCE_PREFIX},
     request::{parse_json_object, query_parameter},
     session_response::{SessionTokens, begin_session},
     user::UserView,
-    verification::{Verification, VerificationType},
+    verification::{Accepted, Verification, VerificationType},
 };
+
+/// The message after the first of two codes for a new e-mail address.
+const FIRST_OF_TWO: &str =
+    "Confirmation link accepted. Please proceed to confirm link sent to the other email";
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -36,15 +42,19 @@ struct Body {
 }
 
 /// A code with its address, or a token hash.
-pub(crate) async fn verify(
-    State(mock): State<Mock>,
-    body: Bytes,
-) -> Result<SessionTokens, GotrueError> {
+pub(crate) async fn verify(State(mock): State<Mock>, body: Bytes) -> Result<Response, GotrueError> {
     let body: Body = parse_json_object(&body, "VerifyParams")?;
     let verification = body.check()?;
     let mut database = mock.database();
-    let id = verification.accept(&mut database, mock.settings(), mock.now())?;
-    begin_session(&mock, &mut database, id, "otp", UserView::Stored)
+    match verification.accept(&mut database, mock.settings(), mock.now())? {
+        Accepted::User { id, .. } => {
+            Ok(begin_session(&mock, &mut database, id, "otp", UserView::Stored)?.into_response())
+        }
+        // GoTrue writes the status as a text (recorded: `email-change-first`).
+        Accepted::FirstOfTwo => {
+            Ok(Json(json!({ "code": "200", "msg": FIRST_OF_TWO })).into_response())
+        }
+    }
 }
 
 impl Body {
@@ -105,7 +115,8 @@ pub(crate) async fn verify_link(
     let mut tokens = None;
     let location = match accepted {
         Err(error) => error_location(redirect.as_str(), &error, is_pkce),
-        Ok(id) if is_pkce => {
+        Ok(Accepted::FirstOfTwo) => first_of_two_location(redirect.as_str(), is_pkce),
+        Ok(Accepted::User { id, .. }) if is_pkce => {
             match auth_code(&mock, &mut database, id, method.unwrap_or_default()) {
                 Some(code) => with_query(redirect.as_str(), &[("code", &code.to_string())]),
                 None => {
@@ -116,9 +127,9 @@ pub(crate) async fn verify_link(
                 }
             }
         }
-        Ok(id) => {
+        Ok(Accepted::User { id, code }) => {
             let begun = begin_session(&mock, &mut database, id, "otp", UserView::Stored)?;
-            let location = session_location(redirect.as_str(), &begun, &kind);
+            let location = session_location(redirect.as_str(), &begun, link_type(&kind, code));
             tokens = Some(begun);
             location
         }
@@ -128,6 +139,22 @@ pub(crate) async fn verify_link(
         tokens.insert_headers(response.headers_mut());
     }
     Ok(response)
+}
+
+/// The `type` to which a link leads back. Of `email`, GoTrue names what the code was for (recorded:
+/// `verify-link-type-email`).
+fn link_type(requested: &str, code: CodeKind) -> &str {
+    match (requested, code) {
+        ("email", CodeKind::Recovery) => "magiclink",
+        ("email", _) => "signup",
+        (requested, _) => requested,
+    }
+}
+
+fn first_of_two_location(address: &str, is_pkce: bool) -> String {
+    let message = ("message", FIRST_OF_TWO);
+    let in_query: &[_] = if is_pkce { &[message] } else { &[] };
+    format!("{}#{}", with_query(address, in_query), encoded(&[message, ("sb", "")]))
 }
 
 fn auth_code(mock: &Mock, database: &mut Database, user_id: Uuid, method: &str) -> Option<Uuid> {

@@ -12,12 +12,22 @@ pub(crate) fn options(instance: &str, address: &str) -> Options {
     };
     let confirming =
         Settings { confirms_emails: false, confirms_phones: false, ..settings.clone() };
+    let strict = Settings {
+        password_length: 8,
+        password_characters: vec![('a'..='z').collect(), ('0'..='9').collect()],
+        requires_current_password: true,
+        requires_reauthentication: true,
+        confirms_both_addresses: false,
+        sends_magic_links: false,
+        ..confirming.clone()
+    };
     let silent = Settings { sends_texts: false, ..settings };
     let options =
         |settings, issuer: String| Options { settings, issuer: Some(issuer), ..Options::default() };
     let issuer = format!("{address}/auth/v1");
     match instance {
         "confirm" | "limits" => options(confirming, issuer),
+        "strict" => options(strict, issuer),
         "no-issuer" => options(silent, String::new()),
         "bare-issuer" => options(silent, address.to_owned()),
         _ => options(silent, issuer),

@@ -32,6 +32,12 @@ impl Bindings {
         self.texts.insert(placeholder.to_owned(), text.to_owned());
     }
 
+    /// The placeholders of this kind that are known.
+    pub(crate) fn names_of(&self, kind: &str) -> Vec<String> {
+        let prefix = format!("<{kind}:");
+        self.texts.keys().filter(|name| name.starts_with(&prefix)).cloned().collect()
+    }
+
     pub(crate) fn get(&self, placeholder: &str) -> Option<&str> {
         self.texts.get(placeholder).map(String::as_str)
     }
@@ -148,6 +154,12 @@ impl Bindings {
             (Value::String(text), Value::Number(_)) if matches!(&**text, "<unix-time>" | "<n>") => {
                 Ok(())
             }
+            // A long list of which only the length was recorded.
+            (Value::String(text), Value::Array(items))
+                if *text == format!("<{} of them>", items.len()) =>
+            {
+                Ok(())
+            }
             // The page of a redirect has the address of `Location`.
             (Value::Array(items), Value::Array(actual_items))
                 if items.len() == actual_items.len() =>
@@ -223,8 +235,9 @@ fn parts(text: &str) -> Vec<Part<'_>> {
 }
 
 /// The names of placeholders. Other texts in angle brackets, such as `<svg>`, stand for themselves.
-const KINDS: [&str; 28] = [
+const KINDS: [&str; 30] = [
     "access-token",
+    "access-token without session_id",
     "anon-key",
     "auth-code",
     "authorization",
@@ -241,6 +254,7 @@ const KINDS: [&str; 28] = [
     "prefix",
     "refresh-token",
     "service-role-key",
+    "service-role-key with another signature",
     "session",
     "state",
     "time",

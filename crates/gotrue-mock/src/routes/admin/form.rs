@@ -1,0 +1,95 @@
+//! The user that an administrator makes or changes, as a request tells it.
+
+use std::time::SystemTime;
+
+use secrecy::SecretString;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use crate::{
+    credentials::{parse_email, parse_phone},
+    error::GotrueError,
+    go_duration,
+    user::User,
+};
+
+/// The body of `POST /admin/users` and `PUT /admin/users/{id}`.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct UserForm {
+    pub(super) aud: String,
+    pub(super) id: String,
+    pub(super) role: String,
+    pub(super) email: String,
+    pub(super) phone: String,
+    pub(super) password: Option<SecretString>,
+    pub(super) password_hash: String,
+    pub(super) email_confirm: bool,
+    pub(super) phone_confirm: bool,
+    pub(super) user_metadata: Option<Map<String, Value>>,
+    pub(super) app_metadata: Option<Map<String, Value>>,
+    pub(super) ban_duration: String,
+}
+
+/// What a request says about a ban.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Ban {
+    Unchanged,
+    Lifted,
+    Until(SystemTime),
+}
+
+impl UserForm {
+    /// The address as GoTrue stores it; `None` if the request has none.
+    pub(super) fn email(&self) -> Result<Option<String>, GotrueError> {
+        Some(&*self.email).filter(|email| !email.is_empty()).map(parse_email).transpose()
+    }
+
+    /// The phone number as GoTrue stores it; `None` if the request has none.
+    pub(super) fn phone(&self) -> Result<Option<String>, GotrueError> {
+        Some(&*self.phone).filter(|phone| !phone.is_empty()).map(parse_phone).transpose()
+    }
+
+    /// The ban, which begins now. A span of zero lifts a ban, as `none` does.
+    pub(super) fn ban(&self, now: SystemTime) -> Result<Ban, GotrueError> {
+        match &*self.ban_duration {
+            "" => return Ok(Ban::Unchanged),
+            "none" => return Ok(Ban::Lifted),
+            _ => {}
+        }
+        let span = go_duration::parse(&self.ban_duration).map_err(|error| {
+            let message = format!("invalid format for ban duration: {error}");
+            GotrueError::bad_request("validation_failed", message)
+        })?;
+        if span.length.is_zero() {
+            return Ok(Ban::Lifted);
+        }
+        let until = if span.is_negative {
+            now.checked_sub(span.length)
+        } else {
+            now.checked_add(span.length)
+        };
+        Ok(until.map_or(Ban::Unchanged, Ban::Until))
+    }
+}
+
+impl Ban {
+    pub(super) fn apply(self, user: &mut User) {
+        match self {
+            Self::Unchanged => {}
+            Self::Lifted => user.banned_until = None,
+            Self::Until(until) => user.banned_until = Some(until),
+        }
+    }
+}
+
+/// Changes metadata: the value `null` deletes a member, and members that are not named stay.
+pub(super) fn merge(metadata: &mut Map<String, Value>, updates: Map<String, Value>) {
+    for (name, value) in updates {
+        if value.is_null() {
+            metadata.remove(&name);
+        } else {
+            metadata.insert(name, value);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! `POST /invite`: an administrator invites a user by mail.
+
+use axum::{
+    Json,
+    extract::{RawQuery, State},
+    http::HeaderMap,
+};
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::{
+    authentication::require_administrator,
+    credentials::parse_email,
+    database::{AddressClaims, Database},
+    error::GotrueError,
+    mailer::{self, Redirect},
+    mock::Mock,
+    request::parse_json_object,
+    routes::admin::create::email_exists,
+    user::{User, UserView},
+};
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Body {
+    email: String,
+    data: Option<Map<String, Value>>,
+}
+
+/// Invites a new user, or again one who has not confirmed the address. The metadata of a known user stay.
+pub(crate) async fn invite(
+    State(mock): State<Mock>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Json<Value>, GotrueError> {
+    require_administrator(&mock, &headers)?;
+    let body: Body = parse_json_object(&body, "InviteParams")?;
+    let email = parse_email(&body.email)?;
+    let mut database = mock.database();
+    let id = match unconfirmed_user(&database, &email)? {
+        Some(id) => id,
+        None => insert_unconfirmed(&mock, &mut database, &email, body.data.unwrap_or_default()),
+    };
+    let redirect = Redirect::of(&mock, query.as_deref(), &headers);
+    mailer::send_invitation(&mock, &mut database, id, &redirect);
+    let user = database.user(id).ok_or_else(GotrueError::unexpected)?;
+    Ok(Json(user.to_json(UserView::Stored)))
+}
+
+/// The user of this address, who must not have confirmed it. `None` if the address is not known.
+pub(crate) fn unconfirmed_user(
+    database: &Database,
+    email: &str,
+) -> Result<Option<Uuid>, GotrueError> {
+    match database.user_by_email(email) {
+        Some(user) if user.email_confirmed_at.is_some() => Err(email_exists()),
+        user => Ok(user.map(|user| user.id)),
+    }
+}
+
+/// Creates a user without a password whose address is to be confirmed.
+pub(crate) fn insert_unconfirmed(
+    mock: &Mock,
+    database: &mut Database,
+    email: &str,
+    data: Map<String, Value>,
+) -> Uuid {
+    let now = mock.now();
+    let mut user = User::new(database.new_uuid(), now);
+    let id = user.id;
+    (user.email, user.user_metadata) = (Some(email.to_owned()), data);
+    database.insert_user(user);
+    let claims = AddressClaims { provider: "email", address: email, is_verified: false };
+    database.write_address_identity(id, claims, now);
+    if let Some(user) = database.user_mut(id) {
+        user.update_providers();
+    }
+    id
+}
