@@ -64,14 +64,14 @@ const PREREQUISITES: [(&str, &str); 3] = [
 ];
 
 impl Scenario {
-    pub(crate) fn name(&self) -> &str {
+    pub(crate) fn title(&self) -> &str {
         &self.exchanges[0].scenario
     }
 
     /// The scenarios that must be played before this one.
     pub(crate) fn prerequisites(&self) -> impl Iterator<Item = &'static Self> {
         let is_before =
-            |other: &&'static Self| PREREQUISITES.contains(&(self.name(), other.name()));
+            |other: &&'static Self| PREREQUISITES.contains(&(self.title(), other.title()));
         scenarios().iter().filter(is_before)
     }
 }
