@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// The settings. The defaults are those of a local project: every new user is confirmed at once.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "GoTrue has a switch for each")]
 pub struct Settings {
     /// Where links lead back to (`GOTRUE_SITE_URL`).
     pub site_url: String,

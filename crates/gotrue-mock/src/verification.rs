@@ -180,7 +180,6 @@ impl Verification {
     /// The user whose address the client names. For a change it is the user who has not changed the address yet.
     fn find_by_address<'d>(&self, database: &'d Database, settings: &Settings) -> Option<&'d User> {
         match (self.kind, &self.proof) {
-            (_, Proof::Hash(_)) => None,
             (VerificationType::EmailChange, Proof::EmailCode { email, .. }) => {
                 let hash = self.token_hash();
                 let is_current = |user: &User| {
@@ -197,7 +196,8 @@ impl Verification {
             (VerificationType::PhoneChange, Proof::PhoneCode { phone, .. }) => {
                 database.find_user(|user| user.phone_change.as_ref() == Some(phone))
             }
-            (VerificationType::EmailChange | VerificationType::PhoneChange, _) => None,
+            (_, Proof::Hash(_))
+            | (VerificationType::EmailChange | VerificationType::PhoneChange, _) => None,
             (_, Proof::EmailCode { email, .. }) => database.user_by_email(email),
             (_, Proof::PhoneCode { phone, .. }) => database.user_by_phone(phone),
         }

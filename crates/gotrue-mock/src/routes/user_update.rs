@@ -23,7 +23,7 @@ use crate::{
     address_change::{change_email, change_phone, send_email_codes},
     authentication::Caller,
     credentials::{check_channel, check_password, parse_email, parse_phone},
-    database::Database,
+    database::{Database, Session},
     error::GotrueError,
     flow_state::{Challenge, FlowState},
     mailer::{self, Redirect},
@@ -142,7 +142,7 @@ impl UserUpdate {
             return Ok(());
         }
         let session = caller.session_id.and_then(|id| database.session(id));
-        let is_recovery = session.is_some_and(|session| session.is_recovery());
+        let is_recovery = session.is_some_and(Session::is_recovery);
         let is_recent = session
             .is_some_and(|session| mock.now() <= session.created_at + SESSION_AGE_WITHOUT_NONCE);
         if mock.settings().requires_reauthentication && !is_recent {

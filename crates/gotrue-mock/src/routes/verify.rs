@@ -117,15 +117,8 @@ pub(crate) async fn verify_link(
         Err(error) => error_location(redirect.as_str(), &error, is_pkce),
         Ok(Accepted::FirstOfTwo) => first_of_two_location(redirect.as_str(), is_pkce),
         Ok(Accepted::User { id, .. }) if is_pkce => {
-            match auth_code(&mock, &mut database, id, method.unwrap_or_default()) {
-                Some(code) => with_query(redirect.as_str(), &[("code", &code.to_string())]),
-                None => {
-                    let message =
-                        "No associated flow state found. 422: No valid flow state found for user.";
-                    let error = GotrueError::bad_request("flow_state_not_found", message);
-                    error_location(redirect.as_str(), &error, is_pkce)
-                }
-            }
+            let code = auth_code(&mock, &mut database, id, method.unwrap_or_default());
+            code_location(redirect.as_str(), code)
         }
         Ok(Accepted::User { id, code }) => {
             let begun = begin_session(&mock, &mut database, id, "otp", UserView::Stored)?;
@@ -157,6 +150,15 @@ fn first_of_two_location(address: &str, is_pkce: bool) -> String {
     format!("{}#{}", with_query(address, in_query), encoded(&[message, ("sb", "")]))
 }
 
+/// Leads back with the code for `grant_type=pkce`, or with the error that there is none.
+fn code_location(address: &str, code: Option<Uuid>) -> String {
+    if let Some(code) = code {
+        return with_query(address, &[("code", &code.to_string())]);
+    }
+    let message = "No associated flow state found. 422: No valid flow state found for user.";
+    error_location(address, &GotrueError::bad_request("flow_state_not_found", message), true)
+}
+
 fn auth_code(mock: &Mock, database: &mut Database, user_id: Uuid, method: &str) -> Option<Uuid> {
     let now = mock.now();
     let mut flows = database.flow_states.iter_mut().rev();
@@ -167,9 +169,9 @@ fn auth_code(mock: &Mock, database: &mut Database, user_id: Uuid, method: &str) 
 
 /// The session in the fragment, as GoTrue's `AsRedirectURL` writes it.
 fn session_location(address: &str, tokens: &SessionTokens, kind: &str) -> String {
-    let member = |name: &str| match &tokens.body[name] {
-        serde_json::Value::String(text) => text.clone(),
-        other => other.to_string(),
+    let member = |name: &str| match tokens.body.get(name) {
+        Some(serde_json::Value::String(text)) => text.clone(),
+        other => other.map(ToString::to_string).unwrap_or_default(),
     };
     let mut members: Vec<(&str, String)> =
         ["access_token", "expires_at", "expires_in", "refresh_token", "token_type"]

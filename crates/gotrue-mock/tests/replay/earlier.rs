@@ -3,8 +3,6 @@
 
 use gotrue_mock::Mock;
 
-use crate::recording::{self, Scenario};
-
 /// The number of users that the recorded server had when it listed them.
 const LISTED_USERS: usize = 108;
 
@@ -28,13 +26,4 @@ pub(crate) fn create_users(mock: &Mock, scenario: &str) {
         }
         _ => {}
     }
-}
-
-/// The scenario that is played before this one against the same mock.
-pub(crate) fn scenario(name: &str) -> Option<&'static Scenario> {
-    let earlier = match name {
-        "admin-list" => "admin-create-full",
-        _ => return None,
-    };
-    recording::scenarios().iter().find(|scenario| scenario.exchanges[0].scenario == earlier)
 }

@@ -14,8 +14,20 @@ use futures_util::{StreamExt as _, stream};
 use self::recording::Scenario;
 
 /// The topics whose scenarios must replay whole.
-const TOPICS: &[&str] =
-    &["settings", "discovery", "signup", "password", "otp", "recover", "pkce", "links"];
+const TOPICS: &[&str] = &[
+    "settings",
+    "discovery",
+    "signup",
+    "password",
+    "otp",
+    "recover",
+    "pkce",
+    "user",
+    "reauthenticate",
+    "resend",
+    "verify",
+    "links",
+];
 
 #[tokio::test]
 async fn every_scenario_of_the_claimed_topics_replays_whole() {

@@ -56,6 +56,27 @@ pub(crate) struct Scenario {
     pub(crate) exchanges: Vec<Exchange>,
 }
 
+/// Scenarios whose users other scenarios meet: the recorder played all of them on one database.
+const PREREQUISITES: [(&str, &str); 4] = [
+    ("admin-list", "admin-create-full"),
+    ("user-update", "user-taken"),
+    ("user-update", "user-taken-phone"),
+    ("anonymous-taken", "anonymous-taken-by"),
+];
+
+impl Scenario {
+    pub(crate) fn title(&self) -> &str {
+        &self.exchanges[0].scenario
+    }
+
+    /// The scenarios that must be played before this one.
+    pub(crate) fn prerequisites(&self) -> impl Iterator<Item = &'static Self> {
+        let is_before =
+            |other: &&'static Self| PREREQUISITES.contains(&(self.title(), other.title()));
+        scenarios().iter().filter(is_before)
+    }
+}
+
 /// All scenarios.
 pub(crate) fn scenarios() -> &'static [Scenario] {
     static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(read);

@@ -50,11 +50,10 @@ struct Player {
 }
 
 /// Plays a scenario. Returns its first difference.
-pub(crate) async fn play(scenario: &Scenario) -> Result<(), Difference> {
+pub(crate) async fn play(scenario: &'static Scenario) -> Result<(), Difference> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let exchanges = &scenario.exchanges;
-    let options = instances::options(&exchanges[0].instance, &format!("http://{address}"));
+    let options = instances::options(&scenario.exchanges[0].instance, &format!("http://{address}"));
     let mock = Mock::new(options, address, SystemTime::now).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let serving =
@@ -62,17 +61,10 @@ pub(crate) async fn play(scenario: &Scenario) -> Result<(), Difference> {
     let http = Client::builder().redirect(redirect::Policy::none()).no_proxy().build().unwrap();
     let mut player =
         Player { mock, http, bindings: Bindings::new(format!("http://{address}")), address };
-    let name = &exchanges[0].scenario;
-    earlier::create_users(&player.mock, name);
-    player.bind_keys();
+    earlier::create_users(&player.mock, scenario.title());
     let mut result = Ok(());
-    if let Some(earlier) = earlier::scenario(name) {
-        result = player.exchanges(&earlier.exchanges).await;
-        player.bindings = Bindings::new(format!("http://{address}"));
-        player.bind_keys();
-    }
-    if result.is_ok() {
-        result = player.exchanges(exchanges).await;
+    for scenario in scenario.prerequisites().chain([scenario]) {
+        result = result.and(player.play(&scenario.exchanges).await);
     }
     drop(stop);
     serving.await.unwrap();
@@ -80,10 +72,13 @@ pub(crate) async fn play(scenario: &Scenario) -> Result<(), Difference> {
 }
 
 impl Player {
-    async fn exchanges(&mut self, exchanges: &[Exchange]) -> Result<(), Difference> {
+    async fn play(&mut self, exchanges: &[Exchange]) -> Result<(), Difference> {
+        // Placeholders of another scenario have nothing to do with those of this one.
+        self.bindings = Bindings::new(format!("http://{}", self.address));
+        self.bind_keys();
         for exchange in exchanges {
-            let result = self.exchange(exchange).await;
-            result.map_err(|cause| Difference { exchange: exchange.name.clone(), cause })?;
+            let played = self.exchange(exchange).await;
+            played.map_err(|cause| Difference { exchange: exchange.name.clone(), cause })?;
         }
         Ok(())
     }
