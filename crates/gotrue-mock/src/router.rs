@@ -10,7 +10,8 @@ use axum::{
 use crate::{
     mock::Mock,
     routes::{
-        control, discovery, health, logout, otp, recover, settings, sign_up, token, user, verify,
+        control, discovery, factors, health, logout, otp, recover, settings, sign_up, token, user,
+        verify,
     },
 };
 
@@ -39,6 +40,10 @@ fn gotrue() -> Router<Mock> {
         .route("/resend", post(recover::resend))
         .route("/verify", get(verify::verify_link).post(verify::verify))
         .route("/settings", get(settings::settings))
+        .route("/factors", post(factors::enrol))
+        .route("/factors/{id}", delete(factors::delete))
+        .route("/factors/{id}/challenge", post(factors::challenge))
+        .route("/factors/{id}/verify", post(factors::verify))
 }
 
 fn controls() -> Router<Mock> {

@@ -24,6 +24,7 @@ use crate::{
     error::GotrueError,
     mock::Mock,
     request::parse_json_object,
+    session::Session,
     settings::Settings,
     user::{User, UserView},
 };
@@ -50,7 +51,12 @@ struct UserUpdate {
 
 impl UserUpdate {
     /// Makes the checks of GoTrue, in the same order.
-    fn check(&self, user: &User, settings: &Settings) -> Result<(), GotrueError> {
+    fn check(
+        &self,
+        user: &User,
+        session: Option<&Session>,
+        settings: &Settings,
+    ) -> Result<(), GotrueError> {
         let email = self.email.as_deref().filter(|email| !email.is_empty());
         let email = email.map(parse_email).transpose()?;
         let phone = self.phone.as_deref().filter(|phone| !phone.is_empty());
@@ -61,14 +67,18 @@ impl UserUpdate {
             let message = "Updating app_metadata requires admin privileges";
             return Err(GotrueError::forbidden("not_admin", message));
         }
+        let has_new_email = email.as_deref().is_some_and(|email| email != user.email());
+        let has_new_phone = phone.is_some_and(|phone| phone != user.phone());
+        if self.password.is_some() || has_new_email || has_new_phone {
+            user.check_credential_change(session)?;
+        }
         if user.is_anonymous && self.password.is_some() && email.is_none() && phone.is_none() {
             let message = "Updating password of an anonymous user without an email or phone is \
                            not allowed";
             return Err(GotrueError::unprocessable("validation_failed", message));
         }
-        let new_email = email.is_some_and(|email| email != user.email());
         let unsupported =
-            [("email", new_email), ("phone", phone.is_some()), ("data", self.data.is_some())];
+            [("email", has_new_email), ("phone", phone.is_some()), ("data", self.data.is_some())];
         if let Some((member, _)) = unsupported.into_iter().find(|(_, is_given)| *is_given) {
             return Err(GotrueError::not_implemented(&format!("PUT /user with {member}")));
         }
@@ -88,10 +98,11 @@ pub(crate) async fn update_user(
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
     let mut database = mock.database();
-    let Caller { user_id, session_id } = Caller::authenticate(&mock, &database, &headers)?;
+    let Caller { user_id, session_id, .. } = Caller::authenticate(&mock, &database, &headers)?;
     let update: UserUpdate = parse_json_object(&body, "UserUpdateParams")?;
     let user = database.user(user_id).ok_or_else(user_not_found)?;
-    update.check(user, mock.settings())?;
+    let session = session_id.and_then(|id| database.session(id));
+    update.check(user, session, mock.settings())?;
     if let Some(password) = update.password {
         database.set_password(user_id, password, mock.now());
         database.delete_sessions_of(user_id, session_id);

@@ -1,5 +1,7 @@
 //! The settings of the recorded servers (the member `instances` of the recordings).
 
+use std::time::Duration;
+
 use gotrue_mock::{Options, Settings};
 
 /// The options of a mock that has the settings of this instance, at `address`.
@@ -17,6 +19,18 @@ pub(crate) fn options(instance: &str, address: &str) -> Options {
         |settings, issuer: String| Options { settings, issuer: Some(issuer), ..Options::default() };
     let issuer = format!("{address}/auth/v1");
     match instance {
+        "sessions" => options(
+            Settings {
+                session_timebox: Some(Duration::from_secs(5)),
+                session_inactivity: Some(Duration::from_secs(2)),
+                ..silent
+            },
+            issuer,
+        ),
+        "single" => {
+            let low_aal_time = Some(Duration::from_secs(2));
+            options(Settings { single_session: true, low_aal_time, ..silent }, issuer)
+        }
         "confirm" | "limits" => options(confirming, issuer),
         "no-issuer" => options(silent, String::new()),
         "bare-issuer" => options(silent, address.to_owned()),

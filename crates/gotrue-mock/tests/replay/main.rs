@@ -13,7 +13,8 @@ use futures_util::{StreamExt as _, stream};
 use self::recording::Scenario;
 
 /// The topics whose scenarios must replay whole.
-const TOPICS: [&str; 7] = ["settings", "discovery", "signup", "password", "otp", "recover", "pkce"];
+const TOPICS: [&str; 8] =
+    ["settings", "discovery", "signup", "password", "otp", "recover", "pkce", "sessions"];
 
 #[tokio::test]
 async fn every_scenario_of_the_claimed_topics_replays_whole() {

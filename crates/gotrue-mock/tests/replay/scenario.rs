@@ -95,6 +95,7 @@ impl Player {
         for step in &exchange.prepared {
             self.prepare(step, exchange).await?;
         }
+        self.bindings.bind_totp_codes(self.mock.now());
         let sent_before = self.mock.mails().len();
         let reply = self.send(exchange).await?;
         let status = reply.status().as_u16();
