@@ -48,7 +48,7 @@ impl AccessToken {
     /// Signs an access token for a session; its `iat` is the mock's time.
     pub(crate) fn issue(mock: &Mock, user: &User, session: &Session) -> Result<Self, GotrueError> {
         let iat = unix_seconds(mock.now());
-        let (aal, low_aal_time) = (session.token_aal(), mock.settings().low_aal_time);
+        let (aal, low_aal_time) = (session.token_aal(), mock.settings().sessions.low_aal);
         let lifetime = iat + mock.token_lifetime().as_secs();
         // A session that lacks the second factor gets no token for longer than GoTrue refreshes it.
         let low_aal_end = low_aal_time.filter(|_| aal < user.highest_aal());

@@ -1,10 +1,12 @@
 //! A session: how the user authenticated, and until when GoTrue refreshes it.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use uuid::Uuid;
 
-use crate::{refresh_token::TokenFamily, session_expiry::SessionExpiry, settings::Settings};
+use crate::{
+    refresh_token::TokenFamily, session_expiry::SessionExpiry, session_limits::SessionLimits,
+};
 
 /// An authenticator assurance level: the `aal` claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,25 +88,24 @@ impl Session {
     /// that the user can reach, `token` as in [`Self::last_refreshed_at`].
     pub(crate) fn find_expiry(
         &self,
-        settings: &Settings,
+        limits: &SessionLimits,
         highest: Aal,
         token: Option<SystemTime>,
         now: SystemTime,
     ) -> Option<SessionExpiry> {
-        let is_past =
-            |since: SystemTime, limit| Option::is_some_and(limit, |limit| now > since + limit);
-        let limits = [
-            (is_past(self.created_at, settings.session_timebox), SessionExpiry::Timebox),
-            (
-                is_past(self.last_refreshed_at(token), settings.session_inactivity),
-                SessionExpiry::Inactivity,
-            ),
-            (
-                self.aal < highest && is_past(self.created_at, settings.low_aal_time),
-                SessionExpiry::LowAal,
-            ),
-        ];
-        let exceeded = || limits.into_iter().find_map(|(is_past, why)| is_past.then_some(why));
-        self.expiry.or_else(exceeded)
+        let is_past = |since: SystemTime, limit: Option<Duration>| {
+            limit.is_some_and(|limit| now > since + limit)
+        };
+        if self.expiry.is_some() {
+            self.expiry
+        } else if is_past(self.created_at, limits.timebox) {
+            Some(SessionExpiry::Timebox)
+        } else if is_past(self.last_refreshed_at(token), limits.inactivity) {
+            Some(SessionExpiry::Inactivity)
+        } else if self.aal < highest && is_past(self.created_at, limits.low_aal) {
+            Some(SessionExpiry::LowAal)
+        } else {
+            None
+        }
     }
 }

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use crate::session_limits::SessionLimits;
+
 /// The settings. The defaults are those of a local project: every new user is confirmed at once.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -23,20 +25,10 @@ pub struct Settings {
     pub code_lifetime: Duration,
     /// The least length of a password (`GOTRUE_PASSWORD_MIN_LENGTH`).
     pub password_length: usize,
-    /// How long a session is refreshed (`GOTRUE_SESSIONS_TIMEBOX`); `None` without a limit.
-    pub session_timebox: Option<Duration>,
-    /// How long after its last refresh a session is refreshed (`GOTRUE_SESSIONS_INACTIVITY_TIMEOUT`); `None` without a
-    /// limit.
-    pub session_inactivity: Option<Duration>,
-    /// How long a session at aal1 of a user with a second factor is refreshed (`GOTRUE_SESSIONS_ALLOW_LOW_AAL`); `None`
-    /// without a limit.
-    pub low_aal_time: Option<Duration>,
-    /// Whether only the newest session of a user is refreshed (`GOTRUE_SESSIONS_SINGLE_PER_USER`).
-    pub single_session: bool,
-    /// Whether users can enrol authenticator apps (`GOTRUE_MFA_TOTP_ENROLL_ENABLED`).
-    pub enrols_totp: bool,
-    /// Whether users can enrol phones as second factors (`GOTRUE_MFA_PHONE_ENROLL_ENABLED`).
-    pub enrols_phones: bool,
+    /// How long sessions are refreshed.
+    pub sessions: SessionLimits,
+    /// The types of second factors that users can enrol, `totp` and `phone` (`GOTRUE_MFA_<TYPE>_ENROLL_ENABLED`).
+    pub factor_types: Vec<String>,
 }
 
 impl Default for Settings {
@@ -51,12 +43,8 @@ impl Default for Settings {
             providers: vec!["github".to_owned(), "keycloak".to_owned()],
             code_lifetime: Duration::from_hours(1),
             password_length: 6,
-            session_timebox: None,
-            session_inactivity: None,
-            low_aal_time: None,
-            single_session: false,
-            enrols_totp: true,
-            enrols_phones: true,
+            sessions: SessionLimits::default(),
+            factor_types: vec!["totp".to_owned(), "phone".to_owned()],
         }
     }
 }

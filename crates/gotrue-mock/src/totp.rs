@@ -82,18 +82,16 @@ fn decode(secret: &str) -> Option<Vec<u8>> {
 
 /// Encodes every byte except letters, digits, `-._~` and those of `allowed`.
 fn escape(text: &str, allowed: &str) -> String {
-    let mut escaped = String::new();
-    for byte in text.bytes() {
-        let is_plain = byte.is_ascii_alphanumeric()
+    let is_plain = |byte: u8| {
+        byte.is_ascii_alphanumeric()
             || b"-._~".contains(&byte)
-            || allowed.as_bytes().contains(&byte);
-        if is_plain {
-            escaped.push(char::from(byte));
-        } else {
-            escaped.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    escaped
+            || allowed.as_bytes().contains(&byte)
+    };
+    let escaped = text.bytes().map(|byte| match byte {
+        byte if is_plain(byte) => char::from(byte).to_string(),
+        byte => format!("%{byte:02X}"),
+    });
+    escaped.collect()
 }
 
 #[cfg(test)]

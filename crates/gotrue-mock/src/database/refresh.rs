@@ -9,7 +9,7 @@ use crate::{
     refresh_token::{AlreadyUsedError, IssuedToken},
     session::Session,
     session_expiry::SessionExpiry,
-    settings::Settings,
+    session_limits::SessionLimits,
     user::User,
 };
 
@@ -36,7 +36,7 @@ impl Database {
     pub(crate) fn refresh(
         &mut self,
         token: &str,
-        settings: &Settings,
+        limits: &SessionLimits,
         now: SystemTime,
     ) -> Result<(&Session, IssuedToken), RefreshError> {
         let id = *self.refresh_tokens.get(token).ok_or(RefreshError::NotFound)?;
@@ -46,7 +46,7 @@ impl Database {
             return Err(RefreshError::Banned(user.id));
         }
         let (user_id, session_id) = (user.id, session.id);
-        if let Some(expiry) = self.find_expiry(user, session, token, settings, now) {
+        if let Some(expiry) = self.find_expiry(user, session, token, limits, now) {
             return Err(RefreshError::SessionExpired { user_id, session_id, expiry });
         }
         let session = self.sessions.get_mut(&id).ok_or(RefreshError::NotFound)?;
@@ -69,19 +69,19 @@ impl Database {
         user: &User,
         session: &Session,
         token: &str,
-        settings: &Settings,
+        limits: &SessionLimits,
         now: SystemTime,
     ) -> Option<SessionExpiry> {
         let (highest, token) = (user.highest_aal(), session.tokens.updated_at(token));
-        if let Some(expiry) = session.find_expiry(settings, highest, token, now) {
+        if let Some(expiry) = session.find_expiry(limits, highest, token, now) {
             return Some(expiry);
         }
         let others = user.sessions.iter().filter(|id| **id != session.id);
         let has_newer = others.filter_map(|id| self.session(*id)).any(|other| {
-            other.find_expiry(settings, highest, None, now).is_none()
+            other.find_expiry(limits, highest, None, now).is_none()
                 && other.last_refreshed_at(None) > session.last_refreshed_at(token)
         });
-        (settings.single_session && has_newer).then_some(SessionExpiry::NewerLogin)
+        (limits.single_per_user && has_newer).then_some(SessionExpiry::NewerLogin)
     }
 
     /// Revokes the active refresh token of a session and issues its successor. `None` if the

@@ -67,10 +67,10 @@ pub(crate) async fn enrol(
     let disabled = |kind: &str, code| {
         Err(GotrueError::unprocessable(code, format!("MFA enroll is disabled for {kind}")))
     };
-    let settings = mock.settings();
+    let is_enabled = |kind: &str| mock.settings().factor_types.iter().any(|known| known == kind);
     match &*given.factor_type {
-        "phone" if !settings.enrols_phones => disabled("Phone", "mfa_phone_enroll_not_enabled"),
-        "totp" if !settings.enrols_totp => disabled("TOTP", "mfa_totp_enroll_not_enabled"),
+        "phone" if !is_enabled("phone") => disabled("Phone", "mfa_phone_enroll_not_enabled"),
+        "totp" if !is_enabled("totp") => disabled("TOTP", "mfa_totp_enroll_not_enabled"),
         "webauthn" => disabled("WebAuthn", "mfa_webauthn_enroll_not_enabled"),
         "phone" => enrol_phone(&mock, &mut database, caller.user_id, aal, &given),
         "totp" => enrol_totp(&mock, &mut database, caller.user_id, aal, &given),
