@@ -82,6 +82,7 @@ impl AccessToken {
     }
 }
 
-fn unix_seconds(time: SystemTime) -> u64 {
+/// A time in whole seconds since the Unix epoch.
+pub(crate) fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

@@ -118,8 +118,8 @@ impl Factor {
         now + CHALLENGE_LIFETIME
     }
 
-    /// Uses a challenge up, and marks the factor as verified. An expired challenge is deleted.
-    pub(crate) fn verify(
+    /// Checks the code for a challenge. Deletes the challenge if it has expired.
+    pub(crate) fn check(
         &mut self,
         challenge: Uuid,
         code: &str,
@@ -131,7 +131,7 @@ impl Factor {
             GotrueError::unprocessable("mfa_factor_not_found", message)
         };
         let index = position.ok_or_else(not_found)?;
-        let found = self.challenges.get_mut(index).ok_or_else(not_found)?;
+        let found = self.challenges.get(index).ok_or_else(not_found)?;
         // GoTrue has one error for a used challenge and for another address (recorded:
         // `mfa-verify-used`).
         if found.is_verified {
@@ -154,14 +154,20 @@ impl Factor {
                 (found.code.as_deref() == Some(code), "Invalid MFA Phone code entered")
             }
         };
-        if !is_valid {
-            return Err(GotrueError::unprocessable("mfa_verification_failed", message));
+        if is_valid {
+            return Ok(());
         }
-        found.is_verified = true;
+        Err(GotrueError::unprocessable("mfa_verification_failed", message))
+    }
+
+    /// Uses a challenge up, and marks the factor as verified.
+    pub(crate) fn accept(&mut self, challenge: Uuid, now: SystemTime) {
+        for known in self.challenges.iter_mut().filter(|known| known.id == challenge) {
+            known.is_verified = true;
+        }
         if !self.is_verified {
             (self.is_verified, self.updated_at) = (true, now);
         }
-        Ok(())
     }
 
     fn is_expired(&self, now: SystemTime) -> bool {

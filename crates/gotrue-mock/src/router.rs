@@ -10,8 +10,8 @@ use axum::{
 use crate::{
     mock::Mock,
     routes::{
-        control, discovery, factors, health, logout, otp, recover, settings, sign_up, token, user,
-        verify,
+        control, discovery, factor_verification, factors, health, logout, otp, recover, settings,
+        sign_up, token, user, verify,
     },
 };
 
@@ -43,7 +43,7 @@ fn gotrue() -> Router<Mock> {
         .route("/factors", post(factors::enrol))
         .route("/factors/{id}", delete(factors::delete))
         .route("/factors/{id}/challenge", post(factors::challenge))
-        .route("/factors/{id}/verify", post(factors::verify))
+        .route("/factors/{id}/verify", post(factor_verification::verify))
 }
 
 fn controls() -> Router<Mock> {

@@ -2,6 +2,7 @@
 
 pub(crate) mod control;
 pub(crate) mod discovery;
+pub(crate) mod factor_verification;
 pub(crate) mod factors;
 pub(crate) mod health;
 pub(crate) mod logout;

@@ -1,6 +1,4 @@
-//! `/factors`: a user enrols, challenges, verifies and deletes second factors.
-
-use std::time::{SystemTime, UNIX_EPOCH};
+//! `/factors`: a user enrols, challenges and deletes second factors.
 
 use axum::{
     Json,
@@ -14,6 +12,7 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::{
+    access_token::unix_seconds,
     authentication::Caller,
     credentials::parse_phone,
     database::Database,
@@ -22,11 +21,9 @@ use crate::{
     mock::Mock,
     one_time_tokens::new_code,
     outbox::Mail,
-    request::{bad_json, parse_json_object},
+    request::parse_json_object,
     session::Aal,
-    session_response::SessionTokens,
     totp,
-    user::UserView,
 };
 
 #[derive(Default, Deserialize)]
@@ -42,13 +39,6 @@ struct Enrolment {
 #[serde(default)]
 struct ChallengeRequest {
     channel: String,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct VerifyRequest {
-    challenge_id: Option<String>,
-    code: String,
 }
 
 pub(crate) async fn enrol(
@@ -196,38 +186,6 @@ fn send_code(
     Ok(code)
 }
 
-pub(crate) async fn verify(
-    State(mock): State<Mock>,
-    Path(id): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Result<Json<Value>, GotrueError> {
-    let (mut database, now) = (mock.database(), mock.now());
-    let caller = authenticate(&mock, &database, &headers)?;
-    let factor = find_factor(&mut database, caller.user_id, &id)?;
-    let request: VerifyRequest = parse_json_object(&body, "VerifyFactorParams")?;
-    let challenge_id = request.challenge_id.as_deref().map(parse_challenge_id).transpose()?;
-    if request.code.is_empty() {
-        return invalid("Code needs to be non-empty");
-    }
-    let no_session = || GotrueError::unexpected_failure("Cannot read SessionId claim as UUID");
-    factor.verify(challenge_id.unwrap_or_default(), &request.code, now)?;
-    let (factor_id, kind) = (factor.id, factor.kind.clone());
-    let session_id = caller.session_id.ok_or_else(no_session)?;
-    let refresh_token =
-        database.rotate_refresh_token(session_id, now).ok_or_else(GotrueError::unexpected)?;
-    if let Some(session) = database.session_mut(session_id) {
-        session.verify_factor(factor_id, kind.authentication_method(), now);
-    }
-    database.delete_low_sessions_of(caller.user_id);
-    // GoTrue reads the user for the response before it deletes the unverified factors of this type.
-    let tokens = SessionTokens::of(&mock, &database, session_id, refresh_token, UserView::Stored)?;
-    if let Some(user) = database.user_mut(caller.user_id) {
-        user.factors.retain(|factor| factor.is_verified || factor.kind.name() != kind.name());
-    }
-    Ok(Json(tokens.body))
-}
-
 pub(crate) async fn delete(
     State(mock): State<Mock>,
     Path(id): Path<String>,
@@ -251,7 +209,7 @@ pub(crate) async fn delete(
 
 /// Authenticates a user who is not anonymous. GoTrue believes the access token in this (recorded:
 /// `anonymous-converted-token`).
-fn authenticate(
+pub(super) fn authenticate(
     mock: &Mock,
     database: &Database,
     headers: &HeaderMap,
@@ -265,7 +223,7 @@ fn authenticate(
 }
 
 /// The factor of a user with the id in the path.
-fn find_factor<'d>(
+pub(super) fn find_factor<'d>(
     database: &'d mut Database,
     user_id: Uuid,
     id: &str,
@@ -280,21 +238,6 @@ fn not_found() -> GotrueError {
     GotrueError::not_found("mfa_factor_not_found", "Factor not found")
 }
 
-fn invalid<T>(message: &str) -> Result<T, GotrueError> {
+pub(super) fn invalid<T>(message: &str) -> Result<T, GotrueError> {
     Err(GotrueError::bad_request("validation_failed", message))
-}
-
-/// Reads the id of a challenge, which GoTrue reads while it parses the body.
-fn parse_challenge_id(text: &str) -> Result<Uuid, GotrueError> {
-    Uuid::try_parse(text).map_err(|_| {
-        let reason = match text.len() {
-            32 | 34 | 36 | 38 | 41 | 45 => "incorrect UUID format".to_owned(),
-            length => format!("incorrect UUID length {length}"),
-        };
-        bad_json(&format!("uuid: {reason} in string {text:?}"))
-    })
-}
-
-fn unix_seconds(time: SystemTime) -> u64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
