@@ -1,12 +1,12 @@
 //! Issues access tokens with the same claims as GoTrue.
 
-use std::time::UNIX_EPOCH;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{database::Session, error::GotrueError, mock::Mock, user::User};
+use crate::{error::GotrueError, mock::Mock, session::Session, user::User};
 
 /// The claims, in the order in which GoTrue writes them.
 #[derive(Serialize)]
@@ -23,29 +23,37 @@ struct Claims<'a> {
     user_metadata: &'a Map<String, Value>,
     role: &'a str,
     aal: &'static str,
-    amr: [AuthenticationMethod; 1],
+    amr: Vec<AmrEntry>,
     session_id: Uuid,
     is_anonymous: bool,
 }
 
 /// An entry of the `amr` claim.
 #[derive(Serialize)]
-struct AuthenticationMethod {
+struct AmrEntry {
     method: &'static str,
     timestamp: u64,
 }
 
-/// A signed access token and its `exp` claim.
+/// A signed access token and its lifetime.
 pub(crate) struct AccessToken {
     pub(crate) token: String,
+    /// The `exp` claim.
     pub(crate) expires_at: u64,
+    /// The lifetime in seconds.
+    pub(crate) expires_in: u64,
 }
 
 impl AccessToken {
     /// Signs an access token for a session; its `iat` is the mock's time.
     pub(crate) fn issue(mock: &Mock, user: &User, session: &Session) -> Result<Self, GotrueError> {
-        let iat = mock.now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
-        let expires_at = iat + mock.token_lifetime().as_secs();
+        let iat = unix_seconds(mock.now());
+        let (aal, low_aal_time) = (session.token_aal(), mock.settings().sessions.low_aal);
+        let lifetime = iat + mock.token_lifetime().as_secs();
+        // A session that lacks the second factor gets no token for longer than GoTrue refreshes it.
+        let low_aal_end = low_aal_time.filter(|_| aal < user.highest_aal());
+        let low_aal_end = low_aal_end.map(|time| unix_seconds(session.created_at + time));
+        let expires_at = low_aal_end.map_or(lifetime, |end| end.min(lifetime));
         let claims = Claims {
             iss: mock.issuer(),
             sub: user.id,
@@ -57,11 +65,12 @@ impl AccessToken {
             app_metadata: &user.app_metadata,
             user_metadata: &user.user_metadata,
             role: &user.role,
-            aal: "aal1",
-            amr: [AuthenticationMethod {
-                method: session.method,
-                timestamp: session.created_at_seconds(),
-            }],
+            aal: aal.as_str(),
+            amr: session
+                .amr
+                .iter()
+                .map(|entry| AmrEntry { method: entry.method, timestamp: unix_seconds(entry.at) })
+                .collect(),
             session_id: session.id,
             is_anonymous: user.is_anonymous,
         };
@@ -69,6 +78,11 @@ impl AccessToken {
             .keys()
             .sign(&claims)
             .map_err(|error| GotrueError::unexpected_failure(error.to_string()))?;
-        Ok(Self { token, expires_at })
+        Ok(Self { token, expires_at, expires_in: expires_at.saturating_sub(iat) })
     }
+}
+
+/// A time in whole seconds since the Unix epoch.
+pub(crate) fn unix_seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

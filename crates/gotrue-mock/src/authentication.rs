@@ -18,6 +18,8 @@ struct Claims {
     session_id: String,
     #[serde(default)]
     role: String,
+    #[serde(default)]
+    is_anonymous: bool,
     exp: Option<f64>,
     nbf: Option<f64>,
 }
@@ -27,6 +29,8 @@ pub(crate) struct Caller {
     pub(crate) user_id: Uuid,
     /// `None` if the token has no `session_id` claim, or the nil UUID.
     pub(crate) session_id: Option<Uuid>,
+    /// What the access token says, which may be older than the user's row.
+    pub(crate) is_anonymous: bool,
 }
 
 impl Caller {
@@ -43,7 +47,7 @@ impl Caller {
         if user.is_banned(mock.now()) {
             return Err(GotrueError::forbidden("user_banned", "User is banned"));
         }
-        Ok(Self { user_id: user.id, session_id })
+        Ok(Self { user_id: user.id, session_id, is_anonymous: claims.is_anonymous })
     }
 }
 

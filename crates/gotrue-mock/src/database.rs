@@ -2,14 +2,12 @@
 
 mod address_identities;
 mod addresses;
+mod refresh;
 mod soft_delete;
 
 pub(crate) use address_identities::AddressClaims;
 
-use std::{
-    collections::HashMap,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{collections::HashMap, time::SystemTime};
 
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
@@ -20,10 +18,14 @@ use crate::{
     identity::Identity,
     one_time_tokens::CodeKind,
     outbox::Mail,
-    refresh_token::{AlreadyUsedError, IssuedToken, TokenFamily},
+    refresh_token::TokenFamily,
+    session::{Aal, AuthenticationMethod, Session},
     session_expiry::SessionExpiry,
     user::User,
 };
+
+pub(crate) use refresh::RefreshError;
+use refresh::refresh_token;
 
 /// The rows, and the generator of ids and refresh tokens.
 pub(crate) struct Database {
@@ -43,41 +45,6 @@ pub(crate) struct Database {
     refresh_tokens: HashMap<String, Uuid>,
     /// The `serial` of the newest session.
     last_serial: u64,
-}
-
-/// One row of `auth.sessions`.
-pub(crate) struct Session {
-    pub(crate) id: Uuid,
-    pub(crate) user_id: Uuid,
-    /// How the user signed in, `password` or `anonymous`: the method in the `amr` claim.
-    pub(crate) method: &'static str,
-    pub(crate) created_at: SystemTime,
-    /// Numbers the sessions in the order in which they began.
-    pub(crate) serial: u64,
-    /// Why every refresh of this session is refused; `None` if it is not.
-    pub(crate) expiry: Option<SessionExpiry>,
-    tokens: TokenFamily,
-}
-
-impl Session {
-    /// GoTrue's `IsRecovery`: a session that began with a code counts as a recovery of the password (recorded:
-    /// `strict-otp-session`).
-    pub(crate) fn is_recovery(&self) -> bool {
-        matches!(self.method, "otp" | "magiclink" | "recovery")
-    }
-
-    /// `created_at` in seconds since the Unix epoch.
-    pub(crate) fn created_at_seconds(&self) -> u64 {
-        self.created_at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-    }
-}
-
-/// Why a refresh is refused.
-pub(crate) enum RefreshError {
-    NotFound,
-    Banned(Uuid),
-    SessionExpired { user_id: Uuid, session_id: Uuid, expiry: SessionExpiry },
-    AlreadyUsed { user_id: Uuid, session_id: Uuid },
 }
 
 impl Database {
@@ -210,6 +177,10 @@ impl Database {
         self.sessions.get(&id)
     }
 
+    pub(crate) fn session_mut(&mut self, id: Uuid) -> Option<&mut Session> {
+        self.sessions.get_mut(&id)
+    }
+
     /// Every session, in the order in which they began.
     pub(crate) fn sessions(&self) -> Vec<&Session> {
         let mut sessions: Vec<_> = self.sessions.values().collect();
@@ -231,9 +202,18 @@ impl Database {
         (user.last_sign_in_at, user.updated_at) = (Some(now), now);
         user.sessions.push(id);
         self.last_serial += 1;
-        let tokens = TokenFamily::new(token.clone());
-        let (created_at, serial) = (now, self.last_serial);
-        let session = Session { id, user_id, method, created_at, serial, expiry: None, tokens };
+        let session = Session {
+            id,
+            user_id,
+            amr: vec![AuthenticationMethod { method, at: now }],
+            aal: Aal::One,
+            factor_id: None,
+            created_at: now,
+            refreshed_at: None,
+            serial: self.last_serial,
+            expiry: None,
+            tokens: TokenFamily::new(token.clone(), now),
+        };
         self.sessions.insert(id, session);
         self.refresh_tokens.insert(token.clone(), id);
         Some((id, token))
@@ -261,55 +241,20 @@ impl Database {
         }
     }
 
+    /// Deletes every session of a user that is not at aal2.
+    pub(crate) fn delete_low_sessions_of(&mut self, user_id: Uuid) {
+        let sessions = self.users.get(&user_id).map(|user| user.sessions.clone());
+        for id in sessions.unwrap_or_default() {
+            if self.session(id).is_some_and(|session| session.aal < Aal::Two) {
+                self.delete_session(id);
+            }
+        }
+    }
+
     /// Refuses every refresh of a session from now on. Returns whether the session exists.
     pub(crate) fn expire_session(&mut self, id: Uuid, expiry: SessionExpiry) -> bool {
         self.sessions.get_mut(&id).map(|session| session.expiry = Some(expiry)).is_some()
     }
-
-    /// GoTrue's clean-up of refresh tokens. Returns the number of tokens that it deleted.
-    pub(crate) fn clean_up(&mut self, now: SystemTime) -> usize {
-        let sessions = self.sessions.values_mut();
-        let deleted: Vec<_> = sessions.flat_map(|session| session.tokens.clean_up(now)).collect();
-        for token in &deleted {
-            self.refresh_tokens.remove(token);
-        }
-        deleted.len()
-    }
-
-    /// Exchanges a refresh token. Returns the session and the refresh token for the response.
-    pub(crate) fn refresh(
-        &mut self,
-        token: &str,
-        now: SystemTime,
-    ) -> Result<(&Session, IssuedToken), RefreshError> {
-        let id = self.refresh_tokens.get(token).ok_or(RefreshError::NotFound)?;
-        let session = self.sessions.get_mut(id).ok_or(RefreshError::NotFound)?;
-        let user = self.users.get_mut(&session.user_id).ok_or(RefreshError::NotFound)?;
-        if user.is_banned(now) {
-            return Err(RefreshError::Banned(user.id));
-        }
-        if let Some(expiry) = session.expiry {
-            let (user_id, session_id) = (user.id, session.id);
-            return Err(RefreshError::SessionExpired { user_id, session_id, expiry });
-        }
-        let issued = session.tokens.exchange(token, now, || refresh_token(&mut self.rng)).map_err(
-            |AlreadyUsedError| RefreshError::AlreadyUsed {
-                user_id: user.id,
-                session_id: session.id,
-            },
-        )?;
-        if let IssuedToken::New(token) = &issued {
-            (user.last_sign_in_at, user.updated_at) = (Some(now), now);
-            self.refresh_tokens.insert(token.clone(), session.id);
-        }
-        Ok((session, issued))
-    }
-}
-
-/// Generates a refresh token in GoTrue's form: twelve characters of base32 in lower case.
-fn refresh_token(rng: &mut fastrand::Rng) -> String {
-    const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    (0..12).filter_map(|_| rng.choice(BASE32)).map(|&letter| char::from(letter)).collect()
 }
 
 /// Adds the identity of an address of the user's own. Its data are the address and the user's metadata, and become the

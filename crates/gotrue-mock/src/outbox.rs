@@ -8,7 +8,7 @@ pub struct Mail {
     /// The address or the phone number.
     pub to: String,
     /// What it is for: `signup`, `magiclink`, `recovery`, `invite`, `email_change`, `reauthentication`; `sms` for a text
-    /// message.
+    /// message, `mfa` for one that is a second factor.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// The code of six digits.

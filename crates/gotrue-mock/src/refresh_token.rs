@@ -25,6 +25,7 @@ pub(crate) struct TokenFamily(Vec<RefreshToken>);
 struct RefreshToken {
     token: String,
     parent: Option<String>,
+    issued_at: SystemTime,
     revoked_at: Option<SystemTime>,
 }
 
@@ -40,8 +41,8 @@ pub(crate) struct AlreadyUsedError;
 
 impl TokenFamily {
     /// A family with one token, the first of its session.
-    pub(crate) fn new(token: String) -> Self {
-        Self(vec![RefreshToken { token, parent: None, revoked_at: None }])
+    pub(crate) fn new(token: String, issued_at: SystemTime) -> Self {
+        Self(vec![RefreshToken { token, parent: None, issued_at, revoked_at: None }])
     }
 
     /// Every token of the family, including revoked ones.
@@ -55,6 +56,28 @@ impl TokenFamily {
             token.revoked_at.is_some_and(|revoked_at| now > revoked_at + CLEANUP_AGE)
         };
         self.0.extract_if(.., is_due).map(|deleted| deleted.token).collect()
+    }
+
+    /// When a token of this family was issued or, if it is revoked, when it was revoked.
+    pub(crate) fn updated_at(&self, token: &str) -> Option<SystemTime> {
+        let token = self.0.iter().find(|known| known.token == token)?;
+        Some(token.revoked_at.unwrap_or(token.issued_at))
+    }
+
+    /// Revokes the active token and issues its successor. `None` if no token is active.
+    pub(crate) fn rotate(
+        &mut self,
+        now: SystemTime,
+        generate: impl FnOnce() -> String,
+    ) -> Option<String> {
+        let active = self.0.iter_mut().rev().find(|token| token.revoked_at.is_none())?;
+        active.revoked_at = Some(now);
+        let parent = Some(active.token.clone());
+        let token = generate();
+        let successor = RefreshToken { token, parent, issued_at: now, revoked_at: None };
+        let token = successor.token.clone();
+        self.0.push(successor);
+        Some(token)
     }
 
     /// Exchanges a token of this family. `generate` makes the successor, if one is needed.
@@ -80,6 +103,7 @@ impl TokenFamily {
         self.0.push(RefreshToken {
             token: successor.clone(),
             parent: Some(token.to_owned()),
+            issued_at: now,
             revoked_at: None,
         });
         Ok(IssuedToken::New(successor))

@@ -41,7 +41,8 @@ pub(crate) fn parse_json_object<T: Default + DeserializeOwned>(
     Err(bad_json(&format!("json: cannot unmarshal {kind} into Go value of type api.{go_type}")))
 }
 
-fn bad_json(reason: &str) -> GotrueError {
+/// The error for a body that GoTrue cannot parse.
+pub(crate) fn bad_json(reason: &str) -> GotrueError {
     let message = format!("Could not parse request body as JSON: {reason}");
     GotrueError::bad_request("bad_json", message)
 }

@@ -10,8 +10,8 @@ use axum::{
 use crate::{
     mock::Mock,
     routes::{
-        admin, control, discovery, health, invite, logout, otp, reauthenticate, recover, settings,
-        sign_up, token, user, user_update, verify,
+        admin, control, discovery, factor_verification, factors, health, invite, logout, otp,
+        reauthenticate, recover, settings, sign_up, token, user, user_update, verify,
     },
 };
 
@@ -38,7 +38,7 @@ fn gotrue() -> Router<Mock> {
         .route("/admin/users/{id}/factors", get(admin::factors::list))
         .route(
             "/admin/users/{id}/factors/{factor_id}",
-            put(admin::factors::find).delete(admin::factors::find),
+            put(admin::factors::update).delete(admin::factors::delete),
         )
         .route("/admin/audit", get(admin::audit::audit))
         .route("/admin/generate_link", post(admin::links::generate))
@@ -59,6 +59,10 @@ fn gotrue() -> Router<Mock> {
         .route("/resend", post(recover::resend))
         .route("/verify", get(verify::verify_link).post(verify::verify))
         .route("/settings", get(settings::settings))
+        .route("/factors", post(factors::enrol))
+        .route("/factors/{id}", delete(factors::delete))
+        .route("/factors/{id}/challenge", post(factors::challenge))
+        .route("/factors/{id}/verify", post(factor_verification::verify))
 }
 
 fn controls() -> Router<Mock> {

@@ -3,6 +3,8 @@
 pub(crate) mod admin;
 pub(crate) mod control;
 pub(crate) mod discovery;
+pub(crate) mod factor_verification;
+pub(crate) mod factors;
 pub(crate) mod health;
 pub(crate) mod invite;
 pub(crate) mod logout;

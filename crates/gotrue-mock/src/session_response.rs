@@ -52,11 +52,12 @@ impl SessionTokens {
         let (Some(session), Some(user)) = (session, user) else {
             return Err(GotrueError::unexpected_failure("Database error finding session"));
         };
-        let AccessToken { token, expires_at } = AccessToken::issue(mock, user, session)?;
+        let AccessToken { token, expires_at, expires_in } =
+            AccessToken::issue(mock, user, session)?;
         let body = json!({
             "access_token": token,
             "token_type": "bearer",
-            "expires_in": mock.token_lifetime().as_secs(),
+            "expires_in": expires_in,
             "expires_at": expires_at,
             "refresh_token": refresh_token,
             "user": user.to_json(view),

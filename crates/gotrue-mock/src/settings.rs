@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use crate::session_limits::SessionLimits;
+
 /// The settings. The defaults are those of a local project: every new user is confirmed at once.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "GoTrue has a switch for each")]
@@ -37,6 +39,10 @@ pub struct Settings {
     pub confirms_both_addresses: bool,
     /// Whether users may sign in by a mail (`GOTRUE_EXTERNAL_EMAIL_MAGIC_LINK_ENABLED`).
     pub sends_magic_links: bool,
+    /// How long sessions are refreshed.
+    pub sessions: SessionLimits,
+    /// The types of second factors that users can enrol, `totp` and `phone` (`GOTRUE_MFA_<TYPE>_ENROLL_ENABLED`).
+    pub factor_types: Vec<String>,
 }
 
 impl Default for Settings {
@@ -56,6 +62,8 @@ impl Default for Settings {
             requires_reauthentication: false,
             confirms_both_addresses: true,
             sends_magic_links: true,
+            sessions: SessionLimits::default(),
+            factor_types: vec!["totp".to_owned(), "phone".to_owned()],
         }
     }
 }

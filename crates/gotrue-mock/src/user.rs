@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
+    factor::Factor,
     identity::Identity,
     one_time_tokens::{CodeKind, OneTimeTokens},
 };
@@ -37,6 +38,7 @@ pub(crate) struct User {
     pub(crate) app_metadata: Map<String, Value>,
     pub(crate) user_metadata: Map<String, Value>,
     pub(crate) identities: Vec<Identity>,
+    pub(crate) factors: Vec<Factor>,
     pub(crate) codes: OneTimeTokens,
     pub(crate) is_anonymous: bool,
     pub(crate) banned_until: Option<SystemTime>,
@@ -81,6 +83,7 @@ impl User {
             app_metadata: Map::new(),
             user_metadata: Map::new(),
             identities: Vec::new(),
+            factors: Vec::new(),
             codes: OneTimeTokens::default(),
             is_anonymous: false,
             banned_until: None,
@@ -182,6 +185,10 @@ impl User {
             }
             for (name, time) in times {
                 members.extend(time.map(|time| (name.to_owned(), json!(timestamp(time)))));
+            }
+            if !self.factors.is_empty() {
+                let factors = self.factors.iter().map(Factor::to_json).collect();
+                members.insert("factors".to_owned(), factors);
             }
         }
         user

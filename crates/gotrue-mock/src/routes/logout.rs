@@ -18,7 +18,7 @@ pub(crate) async fn logout(
     headers: HeaderMap,
 ) -> Result<StatusCode, GotrueError> {
     let mut database = mock.database();
-    let Caller { user_id, session_id } = Caller::authenticate(&mock, &database, &headers)?;
+    let Caller { user_id, session_id, .. } = Caller::authenticate(&mock, &database, &headers)?;
     let scope = query_parameter(query.as_deref(), "scope");
     match (scope.as_str(), session_id) {
         ("local", Some(own)) => drop(database.delete_session(own)),

@@ -122,8 +122,9 @@ fn refresh_token_grant(mock: &Mock, given: &RefreshTokenGrant) -> Result<Respons
     }
     let now = mock.now();
     let mut database = mock.database();
-    let (session, issued) =
-        database.refresh(&given.refresh_token, now).map_err(|error| refresh_error(&error))?;
+    let (session, issued) = database
+        .refresh(&given.refresh_token, &mock.settings().sessions, now)
+        .map_err(|error| refresh_error(&error))?;
     let session_id = session.id;
     let (refresh_token, is_new) = match issued {
         IssuedToken::New(token) => (token, true),

@@ -23,7 +23,7 @@ use crate::{
     address_change::{change_email, change_phone, send_email_codes},
     authentication::Caller,
     credentials::{check_channel, check_password, parse_email, parse_phone},
-    database::{Database, Session},
+    database::Database,
     error::GotrueError,
     flow_state::{Challenge, FlowState},
     mailer::{self, Redirect},
@@ -31,6 +31,7 @@ use crate::{
     one_time_tokens::CodeKind,
     request::parse_json_object,
     routes::{reauthenticate::use_nonce, user::user_not_found},
+    session::Session,
     settings::Settings,
     user::{User, UserView},
 };
@@ -62,7 +63,7 @@ pub(crate) async fn update_user(
     let mut database = mock.database();
     let caller = Caller::authenticate(&mock, &database, &headers)?;
     let mut update: UserUpdate = parse_json_object(&body, "UserUpdateParams")?;
-    update.check(&database, caller.user_id, mock.settings())?;
+    update.check(&database, &caller, mock.settings())?;
     update.check_password_rules(&mock, &mut database, &caller)?;
     let flow = update.prepare(&mock, &mut database, caller.user_id)?;
     let redirect = Redirect::of(&mock, query.as_deref(), &headers);
@@ -75,10 +76,10 @@ impl UserUpdate {
     fn check(
         &mut self,
         database: &Database,
-        user_id: Uuid,
+        caller: &Caller,
         settings: &Settings,
     ) -> Result<(), GotrueError> {
-        let user = database.user(user_id).ok_or_else(user_not_found)?;
+        let user = database.user(caller.user_id).ok_or_else(user_not_found)?;
         if !self.email.is_empty() {
             self.email = parse_email(&self.email)?;
         }
@@ -93,6 +94,11 @@ impl UserUpdate {
             let message = "Updating app_metadata requires admin privileges";
             return Err(GotrueError::forbidden("not_admin", message));
         }
+        let has_new_email = !self.email.is_empty() && self.email != user.email();
+        let has_new_phone = !self.phone.is_empty() && self.phone != user.phone();
+        if self.password.is_some() || has_new_email || has_new_phone {
+            user.check_credential_change(caller.session_id.and_then(|id| database.session(id)))?;
+        }
         let is_unreachable = self.email.is_empty() && self.phone.is_empty();
         if user.is_anonymous && self.new_password().is_some() && is_unreachable {
             let message = "Updating password of an anonymous user without an email or phone is \
@@ -105,7 +111,7 @@ impl UserUpdate {
         if self.phone == user.phone() {
             self.phone.clear();
         }
-        self.check_unique(database, user_id)
+        self.check_unique(database, caller.user_id)
     }
 
     fn check_unique(&self, database: &Database, user_id: Uuid) -> Result<(), GotrueError> {
@@ -203,7 +209,7 @@ impl UserUpdate {
         self,
         mock: &Mock,
         database: &mut Database,
-        Caller { user_id, session_id }: Caller,
+        Caller { user_id, session_id, .. }: Caller,
         flow: Option<FlowState>,
         redirect: &Redirect,
     ) -> Result<Json<Value>, GotrueError> {

@@ -1,6 +1,8 @@
 //! The settings of the recorded servers (the member `instances` of the recordings).
 
-use gotrue_mock::{Options, Settings};
+use std::time::Duration;
+
+use gotrue_mock::{Options, SessionLimits, Settings};
 
 /// The options of a mock that has the settings of this instance, at `address`.
 pub(crate) fn options(instance: &str, address: &str) -> Options {
@@ -26,6 +28,21 @@ pub(crate) fn options(instance: &str, address: &str) -> Options {
         |settings, issuer: String| Options { settings, issuer: Some(issuer), ..Options::default() };
     let issuer = format!("{address}/auth/v1");
     match instance {
+        "sessions" => {
+            let (timebox, inactivity) = (Duration::from_secs(5), Duration::from_secs(2));
+            let sessions = SessionLimits {
+                timebox: Some(timebox),
+                inactivity: Some(inactivity),
+                ..SessionLimits::default()
+            };
+            options(Settings { sessions, ..silent }, issuer)
+        }
+        "single" => {
+            let low_aal = Some(Duration::from_secs(2));
+            let sessions =
+                SessionLimits { low_aal, single_per_user: true, ..SessionLimits::default() };
+            options(Settings { sessions, ..silent }, issuer)
+        }
         "confirm" | "limits" => options(confirming, issuer),
         "strict" => options(strict, issuer),
         "no-issuer" => options(silent, String::new()),

@@ -27,6 +27,11 @@ const TOPICS: &[&str] = &[
     "resend",
     "verify",
     "links",
+    "sessions",
+    "anonymous",
+    "endings",
+    "mfa",
+    "strict",
 ];
 
 #[tokio::test]

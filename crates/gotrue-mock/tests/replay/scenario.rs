@@ -105,6 +105,7 @@ impl Player {
             self.prepare(step, exchange).await?;
         }
         self.bind_token_without_session();
+        self.bindings.bind_totp_codes(self.mock.now());
         let sent_before = self.mock.mails().len();
         let reply = self.send(exchange).await?;
         let status = reply.status().as_u16();

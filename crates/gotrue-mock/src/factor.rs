@@ -1,0 +1,244 @@
+//! Second factors: one row of `auth.mfa_factors` each, with its challenges.
+
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::{
+    database::Database,
+    error::GotrueError,
+    session::{Aal, Session},
+    totp,
+    user::{User, timestamp},
+};
+
+/// `GOTRUE_MFA_CHALLENGE_EXPIRY_DURATION`: how long a challenge can be verified.
+const CHALLENGE_LIFETIME: Duration = Duration::from_mins(5);
+
+/// `GOTRUE_MFA_FACTOR_EXPIRY_DURATION`: how long an unverified factor without a challenge exists.
+const FACTOR_LIFETIME: Duration = Duration::from_mins(5);
+
+/// `GOTRUE_MFA_MAX_ENROLLED_FACTORS`.
+const MAX_FACTORS: usize = 10;
+
+/// A second factor of a user.
+#[derive(Clone, Debug)]
+pub(crate) struct Factor {
+    pub(crate) id: Uuid,
+    pub(crate) friendly_name: String,
+    pub(crate) kind: FactorKind,
+    pub(crate) is_verified: bool,
+    created_at: SystemTime,
+    updated_at: SystemTime,
+    pub(crate) last_challenged_at: Option<SystemTime>,
+    challenges: Vec<Challenge>,
+}
+
+/// What a factor is, and what its codes are made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum FactorKind {
+    /// An authenticator app with this secret, in base32.
+    Totp { secret: String },
+    /// Text messages to this number: digits only.
+    Phone { phone: String },
+}
+
+#[derive(Clone, Debug)]
+struct Challenge {
+    id: Uuid,
+    /// The code of the text message; `None` for an authenticator app.
+    code: Option<String>,
+    created_at: SystemTime,
+    is_verified: bool,
+}
+
+impl FactorKind {
+    /// The member `factor_type`.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Totp { .. } => "totp",
+            Self::Phone { .. } => "phone",
+        }
+    }
+
+    /// The method in the `amr` claim.
+    pub(crate) fn authentication_method(&self) -> &'static str {
+        match self {
+            Self::Totp { .. } => "totp",
+            Self::Phone { .. } => "mfa/phone",
+        }
+    }
+
+    fn phone(&self) -> &str {
+        match self {
+            Self::Totp { .. } => "",
+            Self::Phone { phone } => phone,
+        }
+    }
+}
+
+impl Factor {
+    pub(crate) fn new(id: Uuid, friendly_name: &str, kind: FactorKind, now: SystemTime) -> Self {
+        Self {
+            id,
+            friendly_name: friendly_name.to_owned(),
+            kind,
+            is_verified: false,
+            created_at: now,
+            updated_at: now,
+            last_challenged_at: None,
+            challenges: Vec::new(),
+        }
+    }
+
+    /// The factor object in responses.
+    pub(crate) fn to_json(&self) -> Value {
+        json!({
+            "id": self.id,
+            "created_at": timestamp(self.created_at),
+            "updated_at": timestamp(self.updated_at),
+            "status": if self.is_verified { "verified" } else { "unverified" },
+            "friendly_name": self.friendly_name,
+            "factor_type": self.kind.name(),
+            "phone": self.kind.phone(),
+            "last_challenged_at": self.last_challenged_at.map(timestamp),
+        })
+    }
+
+    /// Adds a challenge. Returns the time at which it expires.
+    pub(crate) fn challenge(
+        &mut self,
+        id: Uuid,
+        code: Option<String>,
+        now: SystemTime,
+    ) -> SystemTime {
+        self.last_challenged_at = Some(now);
+        self.challenges.push(Challenge { id, code, created_at: now, is_verified: false });
+        now + CHALLENGE_LIFETIME
+    }
+
+    /// Checks the code for a challenge. Deletes the challenge if it has expired.
+    pub(crate) fn check(
+        &mut self,
+        challenge: Uuid,
+        code: &str,
+        now: SystemTime,
+    ) -> Result<(), GotrueError> {
+        let position = self.challenges.iter().position(|known| known.id == challenge);
+        let not_found = || {
+            let message = "MFA factor with the provided challenge ID not found";
+            GotrueError::unprocessable("mfa_factor_not_found", message)
+        };
+        let index = position.ok_or_else(not_found)?;
+        let found = self.challenges.get(index).ok_or_else(not_found)?;
+        // GoTrue has one error for a used challenge and for another address (recorded:
+        // `mfa-verify-used`).
+        if found.is_verified {
+            let message = "Challenge and verify IP addresses mismatch.";
+            return Err(GotrueError::unprocessable("mfa_ip_address_mismatch", message));
+        }
+        if now > found.created_at + CHALLENGE_LIFETIME {
+            self.challenges.remove(index);
+            let message = format!(
+                "MFA challenge {challenge} has expired, verify against another challenge or \
+                 create a new challenge."
+            );
+            return Err(GotrueError::unprocessable("mfa_challenge_expired", message));
+        }
+        let (is_valid, message) = match &self.kind {
+            FactorKind::Totp { secret } => {
+                (totp::is_valid(secret, code, now), "Invalid TOTP code entered")
+            }
+            FactorKind::Phone { .. } => {
+                (found.code.as_deref() == Some(code), "Invalid MFA Phone code entered")
+            }
+        };
+        if is_valid {
+            return Ok(());
+        }
+        Err(GotrueError::unprocessable("mfa_verification_failed", message))
+    }
+
+    /// Uses a challenge up, and marks the factor as verified.
+    pub(crate) fn accept(&mut self, challenge: Uuid, now: SystemTime) {
+        for known in self.challenges.iter_mut().filter(|known| known.id == challenge) {
+            known.is_verified = true;
+        }
+        if !self.is_verified {
+            (self.is_verified, self.updated_at) = (true, now);
+        }
+    }
+
+    fn is_expired(&self, now: SystemTime) -> bool {
+        !self.is_verified && self.challenges.is_empty() && now > self.created_at + FACTOR_LIFETIME
+    }
+}
+
+impl User {
+    /// The highest level that a session of this user can reach.
+    pub(crate) fn highest_aal(&self) -> Aal {
+        if self.factors.iter().any(|factor| factor.is_verified) { Aal::Two } else { Aal::One }
+    }
+
+    pub(crate) fn factor_mut(&mut self, id: Uuid) -> Option<&mut Factor> {
+        self.factors.iter_mut().find(|factor| factor.id == id)
+    }
+
+    /// Makes the checks of GoTrue before a user gets one more factor, in the same order. Deletes
+    /// the factors that have expired, as GoTrue does first.
+    pub(crate) fn check_new_factor(
+        &mut self,
+        friendly_name: &str,
+        session_aal: Aal,
+        now: SystemTime,
+    ) -> Result<(), GotrueError> {
+        self.factors.retain(|factor| !factor.is_expired(now));
+        if self.factors.iter().any(|factor| factor.friendly_name == friendly_name) {
+            let message = format!(
+                "A factor with the friendly name {friendly_name:?} for this user already exists"
+            );
+            return Err(GotrueError::unprocessable("mfa_factor_name_conflict", message));
+        }
+        if self.factors.len() >= MAX_FACTORS {
+            let message = "Maximum number of verified factors reached, unenroll to continue";
+            return Err(GotrueError::unprocessable("too_many_enrolled_mfa_factors", message));
+        }
+        if session_aal < self.highest_aal() {
+            let message = "AAL2 required to enroll a new factor";
+            return Err(GotrueError::forbidden("insufficient_aal", message));
+        }
+        Ok(())
+    }
+
+    /// Refuses a new password, address or number where the user has a verified factor and the
+    /// session has not (recorded: `mfa-low-password`).
+    pub(crate) fn check_credential_change(
+        &self,
+        session: Option<&Session>,
+    ) -> Result<(), GotrueError> {
+        let aal = session.map_or(Aal::One, |session| session.aal);
+        if aal >= self.highest_aal() {
+            return Ok(());
+        }
+        let message = "AAL2 session is required to update email or password when MFA is enabled.";
+        Err(GotrueError::unauthorized("insufficient_aal", message))
+    }
+}
+
+impl Database {
+    /// Deletes a factor of a user, and lowers the sessions that it was verified in. Returns the
+    /// factor; `None` if the user does not have it.
+    pub(crate) fn delete_factor(&mut self, user_id: Uuid, factor_id: Uuid) -> Option<Factor> {
+        let user = self.user_mut(user_id)?;
+        let index = user.factors.iter().position(|factor| factor.id == factor_id)?;
+        let factor = user.factors.remove(index);
+        for id in user.sessions.clone() {
+            let session = self.session_mut(id);
+            if let Some(session) = session.filter(|known| known.factor_id == Some(factor_id)) {
+                session.forget_factor(factor.kind.authentication_method());
+            }
+        }
+        Some(factor)
+    }
+}
