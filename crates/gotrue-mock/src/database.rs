@@ -1,5 +1,7 @@
 //! The rows that a real GoTrue keeps in PostgreSQL: users, their sessions, and the refresh tokens.
 
+mod identities;
+
 use std::{
     collections::HashMap,
     time::{SystemTime, UNIX_EPOCH},
@@ -10,6 +12,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
+    external_flow::ExternalFlow,
     flow_state::FlowState,
     identity::Identity,
     one_time_tokens::CodeKind,
@@ -30,6 +33,8 @@ pub(crate) struct Database {
     phones: HashMap<String, Uuid>,
     /// Sign-ins by PKCE that have begun, oldest first.
     pub(crate) flow_states: Vec<FlowState>,
+    /// Sign-ins at an identity provider that have begun, oldest first.
+    pub(crate) external_flows: Vec<ExternalFlow>,
     /// The mails and text messages, oldest first.
     pub(crate) outbox: Vec<Mail>,
     sessions: HashMap<Uuid, Session>,
@@ -77,6 +82,7 @@ impl Database {
             emails: HashMap::new(),
             phones: HashMap::new(),
             flow_states: Vec::new(),
+            external_flows: Vec::new(),
             outbox: Vec::new(),
             sessions: HashMap::new(),
             refresh_tokens: HashMap::new(),

@@ -10,7 +10,8 @@ use axum::{
 use crate::{
     mock::Mock,
     routes::{
-        control, discovery, health, logout, otp, recover, settings, sign_up, token, user, verify,
+        authorize, callback, consent, control, discovery, health, identities, logout, otp, recover,
+        settings, sign_up, token, user, verify,
     },
 };
 
@@ -39,10 +40,15 @@ fn gotrue() -> Router<Mock> {
         .route("/resend", post(recover::resend))
         .route("/verify", get(verify::verify_link).post(verify::verify))
         .route("/settings", get(settings::settings))
+        .route("/authorize", get(authorize::authorize))
+        .route("/callback", get(callback::callback).post(callback::callback_by_form))
+        .route("/user/identities/authorize", get(authorize::authorize_linking))
+        .route("/user/identities/{id}", delete(identities::delete_identity))
 }
 
 fn controls() -> Router<Mock> {
     Router::new()
+        .route("/consent/{provider}", get(consent::consent_page))
         .route("/reset", post(control::reset))
         .route("/calls", get(control::calls))
         .route("/sessions", get(control::sessions))

@@ -1,8 +1,13 @@
 //! The handlers of the routes: GoTrue's endpoints, one file each, and the control routes.
 
+pub(crate) mod authorize;
+pub(crate) mod callback;
+pub(crate) mod consent;
 pub(crate) mod control;
 pub(crate) mod discovery;
 pub(crate) mod health;
+pub(crate) mod id_token;
+pub(crate) mod identities;
 pub(crate) mod logout;
 pub(crate) mod otp;
 pub(crate) mod recover;
