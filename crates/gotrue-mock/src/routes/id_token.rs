@@ -127,17 +127,14 @@ impl IdTokenGrant {
             None
         };
         let external = self.verify(mock)?;
-        let (id, view) = match linking_user {
-            Some(id) => {
-                linking::link(mock, database, id, &external, redirect)?;
-                (id, UserView::Stored)
-            }
-            None => match linking::sign_in(mock, database, &external, redirect)? {
-                signed_in if signed_in.is_new => (signed_in.user_id, UserView::JustCreated),
-                signed_in => (signed_in.user_id, UserView::Stored),
-            },
-        };
-        Ok(begin_session(mock, database, id, "oauth", view)?)
+        if let Some(id) = linking_user {
+            linking::link(mock, database, id, &external, redirect)?;
+            let tokens = begin_session(mock, database, id, "oauth", UserView::Stored)?;
+            return Ok(without_identity(tokens, &external));
+        }
+        let signed_in = linking::sign_in(mock, database, &external, redirect)?;
+        let view = if signed_in.is_new { UserView::JustCreated } else { UserView::Stored };
+        Ok(begin_session(mock, database, signed_in.user_id, "oauth", view)?)
     }
 
     /// The name and the issuer of the provider.
@@ -221,6 +218,17 @@ impl IdTokenGrant {
         let description = "Nonces mismatch".to_owned();
         Err(GrantError::OAuth { error: "invalid nonce", description })
     }
+}
+
+/// GoTrue has read the user before it links the identity, so the response does not show the identity (recorded:
+/// `id-token-link`).
+fn without_identity(mut tokens: SessionTokens, linked: &ExternalIdentity) -> SessionTokens {
+    if let Some(Value::Array(identities)) = tokens.body.pointer_mut("/user/identities") {
+        identities.retain(|identity| {
+            identity["provider"] != *linked.provider || identity["id"] != *linked.subject
+        });
+    }
+    tokens
 }
 
 /// The claim `aud`, which is a text or a list.

@@ -1,6 +1,7 @@
 //! Replays the recorded exchanges with the real GoTrue against the mock: the same status, codes, members of the body,
 //! headers and claims.
 
+mod id_tokens;
 mod instances;
 mod recording;
 mod scenario;
@@ -13,7 +14,18 @@ use futures_util::{StreamExt as _, stream};
 use self::recording::Scenario;
 
 /// The topics whose scenarios must replay whole.
-const TOPICS: [&str; 7] = ["settings", "discovery", "signup", "password", "otp", "recover", "pkce"];
+const TOPICS: &[&str] = &[
+    "settings",
+    "discovery",
+    "signup",
+    "password",
+    "otp",
+    "recover",
+    "pkce",
+    "authorize",
+    "identities",
+    "id-token",
+];
 
 #[tokio::test]
 async fn every_scenario_of_the_claimed_topics_replays_whole() {
