@@ -1,10 +1,13 @@
 //! Which user a sign-in at an identity provider belongs to: GoTrue's `DetermineAccountLinking` and the functions around it.
 
+use std::time::SystemTime;
+
 use uuid::Uuid;
 
 use crate::{
     database::Database,
     error::GotrueError,
+    identity::Identity,
     mailer::{self, Redirect},
     mock::Mock,
     person::ExternalIdentity,
@@ -95,11 +98,11 @@ fn update_identity(
     database: &mut Database,
     id: Uuid,
     external: &ExternalIdentity,
-    now: std::time::SystemTime,
+    now: SystemTime,
 ) {
     let Some(user) = database.user_mut(id) else { return };
     user.user_metadata.extend(external.data.clone());
-    let is_same = |identity: &&mut crate::identity::Identity| {
+    let is_same = |identity: &&mut Identity| {
         identity.provider == external.provider && identity.provider_id == external.subject
     };
     if let Some(identity) = user.identities.iter_mut().find(is_same) {
@@ -113,7 +116,7 @@ fn create(
     database: &mut Database,
     external: &ExternalIdentity,
     email: Option<String>,
-    now: std::time::SystemTime,
+    now: SystemTime,
 ) -> Uuid {
     let id = database.new_uuid();
     let mut user = User::new(id, now);

@@ -1,10 +1,11 @@
 //! Finds users by their identities, and keeps a user's address among those of the identities.
 
-use secrecy::SecretString;
+use std::time::SystemTime;
+
 use uuid::Uuid;
 
 use super::Database;
-use crate::{identity::Identity, person::ExternalIdentity};
+use crate::{identity::Identity, one_time_tokens::CodeKind, person::ExternalIdentity};
 
 impl Database {
     /// The user who has this identity.
@@ -25,7 +26,7 @@ impl Database {
 
     /// The user whose column of the confirmation code has this token hash.
     pub(crate) fn user_id_by_confirmation(&self, token_hash: &str) -> Option<Uuid> {
-        let kinds = [crate::one_time_tokens::CodeKind::Confirmation];
+        let kinds = [CodeKind::Confirmation];
         self.user_by_token_hash(&kinds, token_hash).map(|user| user.id)
     }
 
@@ -38,7 +39,7 @@ impl Database {
     pub(crate) fn external_identity(
         &mut self,
         external: &ExternalIdentity,
-        now: std::time::SystemTime,
+        now: SystemTime,
     ) -> Identity {
         Identity {
             id: self.new_uuid(),
@@ -98,7 +99,7 @@ impl Database {
     /// the person's address before. GoTrue's `RemoveUnconfirmedIdentities`.
     pub(crate) fn replace_unconfirmed_identities(&mut self, id: Uuid, identity: Identity) {
         let Some(user) = self.users.get_mut(&id) else { return };
-        user.password = None::<SecretString>;
+        user.password = None;
         user.user_metadata.extend(identity.data.clone());
         user.identities = vec![identity];
         user.update_providers();

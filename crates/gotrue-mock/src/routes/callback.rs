@@ -171,9 +171,9 @@ fn find_user(
 }
 
 fn session_location(address: &str, tokens: &SessionTokens, provider: ProviderTokens) -> String {
-    let member = |name: &str| match &tokens.body[name] {
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
+    let member = |name: &str| match tokens.body.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        other => other.map(Value::to_string).unwrap_or_default(),
     };
     let members = [
         ("access_token", member("access_token")),

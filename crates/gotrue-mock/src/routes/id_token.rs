@@ -1,4 +1,4 @@
-//! `POST /token?grant_type=id_token`: a client brings the ID token of an identity provider (OpenID Connect).
+//! `POST /token?grant_type=id_token`: a client brings the ID token of an identity provider (`OpenID` Connect).
 //!
 //! The mock plays the providers: it accepts ID tokens that its own keys have signed.
 
@@ -7,7 +7,7 @@ use std::time::UNIX_EPOCH;
 use aws_lc_rs::digest::{SHA256, digest};
 use axum::{
     Json,
-    http::{HeaderMap, StatusCode, header::AUTHORIZATION},
+    http::{HeaderMap, HeaderValue, StatusCode, header::AUTHORIZATION},
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
@@ -118,7 +118,7 @@ impl IdTokenGrant {
             return Err(invalid_request("provider or client_id and issuer required"));
         }
         let linking_user = if self.link_identity {
-            if headers.get(AUTHORIZATION).is_none_or(|value| value.is_empty()) {
+            if headers.get(AUTHORIZATION).is_none_or(HeaderValue::is_empty) {
                 let message = "Linking requires a valid user access token in Authorization";
                 return Err(invalid_request(message));
             }
@@ -148,7 +148,7 @@ impl IdTokenGrant {
                 let message = format!("Unable to detect issuer in ID token for {title} provider");
                 return Err(invalid(message));
             };
-            let issuer = token["iss"].as_str().unwrap_or_default().to_owned();
+            let issuer = token.get("iss").and_then(Value::as_str).unwrap_or_default().to_owned();
             let is_own = match name {
                 "apple" => issuer == "https://appleid.apple.com",
                 _ => issuer.starts_with("https://login.microsoftonline.com/"),
@@ -201,7 +201,7 @@ impl IdTokenGrant {
         if provider != "facebook" {
             self.check_nonce(text("nonce"))?;
         }
-        Ok(identity(&claims, provider, audience))
+        Ok(identity(&claims, provider, &audience))
     }
 
     /// The token has the SHA-256 hash of the client's nonce, in hexadecimal.
@@ -210,8 +210,7 @@ impl IdTokenGrant {
             let message = "Passed nonce and nonce in id_token should either both exist or not.";
             return Err(invalid_request(message));
         }
-        let hash = digest(&SHA256, self.nonce.as_bytes());
-        let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = hexadecimal(digest(&SHA256, self.nonce.as_bytes()).as_ref());
         if in_token.is_empty() || in_token == hash {
             return Ok(());
         }
@@ -225,10 +224,15 @@ impl IdTokenGrant {
 fn without_identity(mut tokens: SessionTokens, linked: &ExternalIdentity) -> SessionTokens {
     if let Some(Value::Array(identities)) = tokens.body.pointer_mut("/user/identities") {
         identities.retain(|identity| {
-            identity["provider"] != *linked.provider || identity["id"] != *linked.subject
+            let member = |name| identity.get(name).and_then(Value::as_str).unwrap_or_default();
+            member("provider") != linked.provider || member("id") != linked.subject
         });
     }
     tokens
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// The claim `aud`, which is a text or a list.
@@ -240,7 +244,7 @@ fn audience(claim: Option<&Value>) -> Vec<String> {
     claims.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-fn identity(claims: &Map<String, Value>, provider: String, aud: Vec<String>) -> ExternalIdentity {
+fn identity(claims: &Map<String, Value>, provider: String, aud: &[String]) -> ExternalIdentity {
     let kept = claims.iter().filter(|(name, _)| KEPT_CLAIMS.contains(&name.as_str()));
     let mut data: Map<String, Value> =
         kept.map(|(name, value)| (name.clone(), value.clone())).collect();
