@@ -234,3 +234,34 @@ pub(crate) fn accept_invitation(
     }
     Ok(id)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::{mock::Options, person::Person, settings::Settings};
+
+    #[test]
+    fn an_invitation_gives_its_user_the_identity_alone() {
+        let settings = Settings { confirms_emails: false, ..Settings::default() };
+        let options = Options { settings, ..Options::default() };
+        let mock = Mock::new(options, ([127, 0, 0, 1], 9999).into(), || UNIX_EPOCH).unwrap();
+        let id = mock.create_user("ann@example.com", "password");
+        let mut database = mock.database();
+        let redirect = Redirect::to_site(&mock);
+        database.user_mut(id).unwrap().email_confirmed_at = None;
+        mailer::send_confirmation(&mock, &mut database, id, &redirect, false);
+        let token = database.outbox.first().unwrap().token_hash.clone().unwrap();
+        let external = |email: &str| Person::from_email(email).into_identity("google", "issuer");
+        let other = external("bob@example.com");
+        accept_invitation(&mock, &mut database, &token, &other).unwrap_err();
+        let own = external("ann@example.com");
+        assert_eq!(accept_invitation(&mock, &mut database, &token, &own).unwrap(), id);
+        let user = database.user(id).unwrap();
+        let providers: Vec<_> = user.identities.iter().map(|known| &*known.provider).collect();
+        assert_eq!(providers, ["google"]);
+        assert!(user.password.is_none() && user.email_confirmed_at.is_some());
+        accept_invitation(&mock, &mut database, &token, &own).unwrap_err();
+    }
+}
