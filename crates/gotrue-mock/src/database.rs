@@ -2,6 +2,7 @@
 
 mod address_identities;
 mod addresses;
+mod identities;
 mod refresh;
 mod soft_delete;
 
@@ -14,6 +15,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
+    external_flow::ExternalFlow,
     flow_state::FlowState,
     identity::Identity,
     one_time_tokens::CodeKind,
@@ -38,6 +40,8 @@ pub(crate) struct Database {
     phones: HashMap<String, Uuid>,
     /// Sign-ins by PKCE that have begun, oldest first.
     pub(crate) flow_states: Vec<FlowState>,
+    /// Sign-ins at an identity provider that have begun, oldest first.
+    pub(crate) external_flows: Vec<ExternalFlow>,
     /// The mails and text messages, oldest first.
     pub(crate) outbox: Vec<Mail>,
     sessions: HashMap<Uuid, Session>,
@@ -56,6 +60,7 @@ impl Database {
             emails: HashMap::new(),
             phones: HashMap::new(),
             flow_states: Vec::new(),
+            external_flows: Vec::new(),
             outbox: Vec::new(),
             sessions: HashMap::new(),
             refresh_tokens: HashMap::new(),

@@ -174,10 +174,15 @@ pub(crate) fn error_response(
     if let Ok(code) = HeaderValue::from_str(code) {
         response.headers_mut().insert("x-sb-error-code", code);
     }
-    if version == ApiVersion::V20240101 {
-        response.headers_mut().insert(API_VERSION, HeaderValue::from_static(V2024_01_01));
-    }
+    insert_api_version(response.headers_mut(), version);
     response
+}
+
+/// Inserts the header that confirms the API version of an error.
+pub(crate) fn insert_api_version(headers: &mut HeaderMap, version: ApiVersion) {
+    if version == ApiVersion::V20240101 {
+        headers.insert(API_VERSION, HeaderValue::from_static(V2024_01_01));
+    }
 }
 
 /// Inserts the headers `sb-auth-user-id` and `sb-auth-session-id`, as far as the ids are known.
@@ -220,7 +225,7 @@ impl ApiVersion {
         }
     }
 
-    fn body(self, status: StatusCode, code: &str, message: &str) -> Value {
+    pub(crate) fn body(self, status: StatusCode, code: &str, message: &str) -> Value {
         match self {
             Self::Initial => json!({ "code": status.as_u16(), "error_code": code, "msg": message }),
             Self::V20240101 => json!({ "code": code, "message": message }),

@@ -6,10 +6,10 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-use crate::error::GotrueError;
+use crate::{error::GotrueError, external_flow::ProviderTokens};
 
 /// `GOTRUE_EXTERNAL_FLOW_STATE_EXPIRY_DURATION`.
-const LIFETIME: Duration = Duration::from_mins(5);
+pub(crate) const LIFETIME: Duration = Duration::from_mins(5);
 const CHALLENGE_LENGTH: std::ops::RangeInclusive<usize> = 43..=128;
 
 /// The challenge of a request, as the client sent it.
@@ -29,6 +29,8 @@ pub(crate) struct FlowState {
     challenge: String,
     is_plain: bool,
     pub(crate) created_at: SystemTime,
+    /// The tokens of the identity provider at which the user has signed in.
+    pub(crate) provider_tokens: Option<ProviderTokens>,
     auth_code_issued_at: Option<SystemTime>,
 }
 
@@ -85,6 +87,7 @@ impl FlowState {
             challenge,
             is_plain,
             created_at: now,
+            provider_tokens: None,
             auth_code_issued_at: None,
         })
     }

@@ -27,6 +27,11 @@ impl Identity {
         self.data.get("email").and_then(Value::as_str).filter(|email| !email.is_empty())
     }
 
+    /// Whether the provider has verified the e-mail address.
+    pub(crate) fn is_email_verified(&self) -> bool {
+        self.data.get("email_verified").and_then(Value::as_bool).unwrap_or_default()
+    }
+
     pub(crate) fn to_json(&self, user_id: Uuid) -> Value {
         let mut identity = json!({
             "identity_id": self.id,

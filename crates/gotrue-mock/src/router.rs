@@ -10,8 +10,9 @@ use axum::{
 use crate::{
     mock::Mock,
     routes::{
-        admin, control, discovery, factor_verification, factors, health, invite, logout, otp,
-        reauthenticate, recover, settings, sign_up, token, user, user_update, verify,
+        admin, authorize, callback, consent, control, discovery, factor_verification, factors,
+        health, identities, invite, logout, otp, reauthenticate, recover, settings, sign_up, token,
+        user, user_update, verify,
     },
 };
 
@@ -63,10 +64,15 @@ fn gotrue() -> Router<Mock> {
         .route("/factors/{id}", delete(factors::delete))
         .route("/factors/{id}/challenge", post(factors::challenge))
         .route("/factors/{id}/verify", post(factor_verification::verify))
+        .route("/authorize", get(authorize::authorize))
+        .route("/callback", get(callback::callback).post(callback::callback_by_form))
+        .route("/user/identities/authorize", get(authorize::authorize_linking))
+        .route("/user/identities/{id}", delete(identities::delete_identity))
 }
 
 fn controls() -> Router<Mock> {
     Router::new()
+        .route("/consent/{provider}", get(consent::consent_page))
         .route("/reset", post(control::reset))
         .route("/calls", get(control::calls))
         .route("/sessions", get(control::sessions))

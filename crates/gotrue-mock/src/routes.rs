@@ -1,11 +1,16 @@
 //! The handlers of the routes: GoTrue's endpoints, one file each, and the control routes.
 
 pub(crate) mod admin;
+pub(crate) mod authorize;
+pub(crate) mod callback;
+pub(crate) mod consent;
 pub(crate) mod control;
 pub(crate) mod discovery;
 pub(crate) mod factor_verification;
 pub(crate) mod factors;
 pub(crate) mod health;
+pub(crate) mod id_token;
+pub(crate) mod identities;
 pub(crate) mod invite;
 pub(crate) mod logout;
 pub(crate) mod otp;

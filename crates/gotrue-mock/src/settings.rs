@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::session_limits::SessionLimits;
+use crate::{person::Person, routes::settings::PROVIDERS, session_limits::SessionLimits};
 
 /// The settings. The defaults are those of a local project: every new user is confirmed at once.
 #[derive(Clone, Debug)]
@@ -22,6 +22,9 @@ pub struct Settings {
     pub fixed_codes: BTreeMap<String, String>,
     /// The identity providers that are enabled (`GOTRUE_EXTERNAL_<NAME>_ENABLED`).
     pub providers: Vec<String>,
+    /// What the identity providers say, by the code with which a person comes back from them. An e-mail address is a code,
+    /// too, for a person who has this address.
+    pub people: BTreeMap<String, Person>,
     /// How long a code is valid (`GOTRUE_MAILER_OTP_EXP`).
     pub code_lifetime: Duration,
     /// The least length of a password (`GOTRUE_PASSWORD_MIN_LENGTH`).
@@ -54,7 +57,8 @@ impl Default for Settings {
             confirms_phones: true,
             sends_texts: true,
             fixed_codes: BTreeMap::new(),
-            providers: vec!["github".to_owned(), "keycloak".to_owned()],
+            providers: PROVIDERS.map(str::to_owned).to_vec(),
+            people: BTreeMap::new(),
             code_lifetime: Duration::from_hours(1),
             password_length: 6,
             password_characters: Vec::new(),

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::mock::Mock;
 
 /// The identity providers that GoTrue knows.
-const PROVIDERS: [&str; 23] = [
+pub(crate) const PROVIDERS: [&str; 23] = [
     "apple",
     "azure",
     "bitbucket",

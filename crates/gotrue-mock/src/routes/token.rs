@@ -1,8 +1,8 @@
-//! `POST /token` with the grants `password`, `refresh_token` and `pkce`.
+//! `POST /token` with the grants `password`, `refresh_token`, `pkce` and `id_token`.
 
 use axum::{
     extract::{RawQuery, State},
-    http::HeaderValue,
+    http::{HeaderMap, HeaderValue},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -16,6 +16,7 @@ use crate::{
     mock::Mock,
     refresh_token::IssuedToken,
     request::{parse_json, query_parameter},
+    routes::id_token::IdTokenGrant,
     session_response::{SessionTokens, begin_session},
     user::UserView,
 };
@@ -44,12 +45,14 @@ struct RefreshTokenGrant {
 pub(crate) async fn token(
     State(mock): State<Mock>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, GotrueError> {
     match query_parameter(query.as_deref(), "grant_type").as_str() {
         "password" => password_grant(&mock, &parse_json(&body)?),
         "refresh_token" => refresh_token_grant(&mock, &parse_json(&body)?),
         "pkce" => pkce_grant(&mock, &parse_json(&body)?),
+        "id_token" => parse_json::<IdTokenGrant>(&body)?.answer(&mock, query.as_deref(), &headers),
         _ => Err(GotrueError::bad_request("invalid_credentials", "unsupported_grant_type")),
     }
 }
@@ -113,7 +116,12 @@ fn pkce_grant(mock: &Mock, given: &PkceGrant) -> Result<Response, GotrueError> {
     }
     database.flow_states.remove(index);
     let (user, method) = (flow.user_id, flow.authentication_method);
-    Ok(begin_session(mock, &mut database, user, method, UserView::Stored)?.into_response())
+    let mut tokens = begin_session(mock, &mut database, user, method, UserView::Stored)?;
+    if let Some(provider) = flow.provider_tokens {
+        tokens = tokens.with("provider_token", provider.access_token.into());
+        tokens = tokens.with("provider_refresh_token", provider.refresh_token.into());
+    }
+    Ok(tokens.into_response())
 }
 
 fn refresh_token_grant(mock: &Mock, given: &RefreshTokenGrant) -> Result<Response, GotrueError> {

@@ -205,7 +205,7 @@ fn error_location(address: &str, error: &GotrueError, is_pkce: bool) -> String {
 }
 
 /// The address with these parameters added to its query.
-fn with_query(address: &str, parameters: &[(&str, &str)]) -> String {
+pub(crate) fn with_query(address: &str, parameters: &[(&str, &str)]) -> String {
     if parameters.is_empty() {
         return address.to_owned();
     }
@@ -218,7 +218,7 @@ fn with_query(address: &str, parameters: &[(&str, &str)]) -> String {
     format!("{base}?{}", encoded(&pairs))
 }
 
-fn encoded<N: AsRef<str>, V: AsRef<str>>(pairs: &[(N, V)]) -> String {
+pub(crate) fn encoded<N: AsRef<str>, V: AsRef<str>>(pairs: &[(N, V)]) -> String {
     form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
 }
 

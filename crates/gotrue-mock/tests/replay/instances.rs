@@ -1,8 +1,13 @@
 //! The settings of the recorded servers (the member `instances` of the recordings).
 
-use std::time::Duration;
+use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
-use gotrue_mock::{Options, SessionLimits, Settings};
+use gotrue_mock::{Options, Person, SessionLimits, Settings};
+
+use crate::recording;
+
+/// The people are read once, because the recordings are large.
+static PEOPLE: LazyLock<BTreeMap<String, Person>> = LazyLock::new(recording::people);
 
 /// The options of a mock that has the settings of this instance, at `address`.
 pub(crate) fn options(instance: &str, address: &str) -> Options {
@@ -10,6 +15,8 @@ pub(crate) fn options(instance: &str, address: &str) -> Options {
     let settings = Settings {
         redirect_prefixes: vec!["https://app.example.com".to_owned()],
         fixed_codes: fixed.collect(),
+        providers: vec!["github".to_owned(), "keycloak".to_owned()],
+        people: PEOPLE.clone(),
         ..Settings::default()
     };
     let confirming =

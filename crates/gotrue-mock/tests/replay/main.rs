@@ -2,6 +2,7 @@
 //! headers and claims.
 
 mod earlier;
+mod id_tokens;
 mod instances;
 mod recording;
 mod scenario;
@@ -32,6 +33,10 @@ const TOPICS: &[&str] = &[
     "endings",
     "mfa",
     "strict",
+    "authorize",
+    "callback",
+    "identities",
+    "id-token",
 ];
 
 #[tokio::test]

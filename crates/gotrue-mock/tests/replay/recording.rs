@@ -2,14 +2,37 @@
 
 use std::{collections::BTreeMap, sync::LazyLock};
 
+use gotrue_mock::Person;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// The address of the recorded server, which stands in links and issuers.
-pub(crate) const RECORDED_ADDRESS: &str = "http://127.0.0.1:54321";
+const RECORDED_ADDRESS: &str = "http://127.0.0.1:54321";
+
+/// The addresses of the recorded identity providers, and the names under which the mock plays them: the authorization
+/// endpoints and the issuers.
+const RECORDED_PROVIDERS: [(&str, &str); 4] = [
+    ("http://127.0.0.1:9921/kc/protocol/openid-connect/auth", "keycloak"),
+    ("http://127.0.0.1:9921/kc", "keycloak"),
+    ("http://127.0.0.1:9921/gh/login/oauth/authorize", "github"),
+    ("http://127.0.0.1:9921/gh/api/v3", "github"),
+];
+
+/// A recorded text with the mock at `address` in place of the recorded server and of the identity providers.
+pub(crate) fn local_text(recorded: &str, address: &str) -> String {
+    let encoded = |text: &str| text.replace(':', "%3A").replace('/', "%2F");
+    let mut text = recorded
+        .replace(RECORDED_ADDRESS, address)
+        .replace(&encoded(RECORDED_ADDRESS), &encoded(address));
+    for (recorded, provider) in RECORDED_PROVIDERS {
+        text = text.replace(recorded, &format!("{address}/mock/consent/{provider}"));
+    }
+    text
+}
 
 #[derive(Deserialize)]
 struct File {
+    people: BTreeMap<String, RecordedPerson>,
     exchanges: Vec<Exchange>,
 }
 
@@ -77,15 +100,54 @@ impl Scenario {
     }
 }
 
+/// What the recorded identity providers said about a person.
+#[derive(Deserialize)]
+struct RecordedPerson {
+    /// The id at Keycloak.
+    sub: Option<String>,
+    /// The id at GitHub.
+    id: Option<u64>,
+    login: Option<String>,
+    email: Option<String>,
+    #[serde(default)]
+    email_verified: bool,
+    name: String,
+    #[serde(flatten)]
+    others: Map<String, Value>,
+}
+
+/// The people at the identity providers, by the codes with which they came back.
+pub(crate) fn people() -> BTreeMap<String, Person> {
+    let person = |recorded: RecordedPerson| {
+        let is_github = recorded.id.is_some();
+        Person {
+            subject: recorded
+                .sub
+                .or_else(|| recorded.id.map(|id| id.to_string()))
+                .unwrap_or_default(),
+            email: recorded.email,
+            email_verified: recorded.email_verified,
+            name: recorded.name,
+            user_name: recorded.login,
+            avatar_url: is_github.then(|| "https://avatars.example.com/1".to_owned()),
+            custom_claims: (!is_github).then_some(recorded.others),
+        }
+    };
+    read_file().people.into_iter().map(|(code, recorded)| (code, person(recorded))).collect()
+}
+
 /// All scenarios.
 pub(crate) fn scenarios() -> &'static [Scenario] {
     static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(read);
     &SCENARIOS
 }
 
+fn read_file() -> File {
+    serde_json::from_str(include_str!("../../../../fixtures/gotrue/scenarios.json")).unwrap()
+}
+
 fn read() -> Vec<Scenario> {
-    let file: File =
-        serde_json::from_str(include_str!("../../../../fixtures/gotrue/scenarios.json")).unwrap();
+    let file = read_file();
     let mut scenarios: Vec<Scenario> = Vec::new();
     for exchange in file.exchanges {
         let known =

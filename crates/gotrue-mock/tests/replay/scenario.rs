@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    time::{Duration, SystemTime},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
-    earlier, instances,
+    earlier, id_tokens, instances,
     recording::{Exchange, Scenario},
     template::Bindings,
 };
@@ -62,6 +62,7 @@ pub(crate) async fn play(scenario: &'static Scenario) -> Result<(), Difference> 
     let mut player =
         Player { mock, http, bindings: Bindings::new(format!("http://{address}")), address };
     earlier::create_users(&player.mock, scenario.title());
+    player.sign_in_people(scenario.title()).await;
     let mut result = Ok(());
     for scenario in scenario.prerequisites().chain([scenario]) {
         result = result.and(player.play(&scenario.exchanges).await);
@@ -76,6 +77,7 @@ impl Player {
         // Placeholders of another scenario have nothing to do with those of this one.
         self.bindings = Bindings::new(format!("http://{}", self.address));
         self.bind_keys();
+        self.bind_id_tokens(&exchanges[0].scenario);
         for exchange in exchanges {
             let played = self.exchange(exchange).await;
             played.map_err(|cause| Difference { exchange: exchange.name.clone(), cause })?;
@@ -98,6 +100,27 @@ impl Player {
         self.bindings.bind("<service-role-key with another signature>", &forged);
         self.bindings.bind("<service-role-key>", &service_role);
         self.bindings.bind("<anon-key>", &anon);
+    }
+
+    /// The ID tokens of the identity provider, which no reply brings.
+    fn bind_id_tokens(&mut self, scenario: &str) {
+        let now = self.mock.now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        let issuer = format!("http://{}/mock/consent/keycloak", self.address);
+        for (index, claims) in id_tokens::claims(scenario, &issuer, now).iter().enumerate() {
+            let placeholder = format!("<id-token:{}>", index + 1);
+            self.bindings.bind(&placeholder, &self.mock.sign(claims).unwrap());
+        }
+    }
+
+    /// Signs in a person whose identity another scenario had linked to its user.
+    async fn sign_in_people(&self, scenario: &str) {
+        if scenario == "identities-other" {
+            let path = "authorize?provider=github&user=gh-ann";
+            let authorize = format!("http://{}/auth/v1/{path}", self.address);
+            let reply = self.http.get(authorize).send().await.unwrap();
+            let callback = reply.headers()["location"].to_str().unwrap();
+            assert_eq!(self.http.get(callback).send().await.unwrap().status(), 302);
+        }
     }
 
     async fn exchange(&mut self, exchange: &Exchange) -> Result<(), String> {

@@ -7,7 +7,7 @@ use std::{collections::HashMap, time::SystemTime};
 
 use serde_json::Value;
 
-use crate::recording::RECORDED_ADDRESS;
+use crate::recording::local_text;
 
 /// The texts that the placeholders of a scenario stand for.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ impl Bindings {
     /// # Errors
     /// The first placeholder that no reply has brought yet.
     pub(crate) fn fill(&self, recorded: &str) -> Result<String, String> {
-        let recorded = recorded.replace(RECORDED_ADDRESS, &self.address);
+        let recorded = local_text(recorded, &self.address);
         let mut filled = String::new();
         for part in parts(&recorded) {
             match part {
@@ -93,7 +93,7 @@ impl Bindings {
 
     /// Compares a text with a recorded one, and learns what its new placeholders stand for.
     pub(crate) fn matches_text(&mut self, recorded: &str, actual: &str) -> bool {
-        let recorded = recorded.replace(RECORDED_ADDRESS, &self.address);
+        let recorded = local_text(recorded, &self.address);
         let parts = parts(&recorded);
         let Some(learned) = self.learn(&parts, actual, &HashMap::new()) else { return false };
         self.texts.extend(learned);

@@ -1,0 +1,107 @@
+//! Finds users by their identities, and keeps a user's address among those of the identities.
+
+use std::time::SystemTime;
+
+use uuid::Uuid;
+
+use super::Database;
+use crate::{identity::Identity, one_time_tokens::CodeKind, person::ExternalIdentity};
+
+impl Database {
+    /// The user who has this identity.
+    pub(crate) fn user_id_by_identity(&self, provider: &str, subject: &str) -> Option<Uuid> {
+        let is_same =
+            |identity: &Identity| identity.provider == provider && identity.provider_id == subject;
+        self.users.values().find(|user| user.identities.iter().any(is_same)).map(|user| user.id)
+    }
+
+    /// The users one of whose identities has this address, which is in lower case.
+    pub(crate) fn user_ids_by_identity_email(&self, email: &str) -> Vec<Uuid> {
+        let is_same = |identity: &Identity| {
+            identity.email().is_some_and(|other| other.to_lowercase() == email)
+        };
+        let users = self.users.values().filter(|user| user.identities.iter().any(is_same));
+        users.map(|user| user.id).collect()
+    }
+
+    /// The user whose column of the confirmation code has this token hash.
+    pub(crate) fn user_id_by_confirmation(&self, token_hash: &str) -> Option<Uuid> {
+        let kinds = [CodeKind::Confirmation];
+        self.user_by_token_hash(&kinds, token_hash).map(|user| user.id)
+    }
+
+    /// Whether a sign-in by PKCE waits for its client with this code.
+    pub(crate) fn has_auth_code(&self, auth_code: Uuid) -> bool {
+        self.flow_states.iter().any(|flow| flow.auth_code == auth_code)
+    }
+
+    /// The row of an identity at a provider.
+    pub(crate) fn external_identity(
+        &mut self,
+        external: &ExternalIdentity,
+        now: SystemTime,
+    ) -> Identity {
+        Identity {
+            id: self.new_uuid(),
+            provider: external.provider.clone(),
+            provider_id: external.subject.clone(),
+            data: external.data.clone(),
+            created_at: now,
+            last_sign_in_at: now,
+            updated_at: now,
+        }
+    }
+
+    /// Keeps a user's address if an identity has it, and else takes that of an identity: one that its provider has verified
+    /// before one that it has not. A new address voids every code. Returns whether there was such an address that no other
+    /// user has.
+    pub(crate) fn update_email_from_identities(&mut self, id: Uuid, confirms_emails: bool) -> bool {
+        let Some(user) = self.users.get(&id) else { return false };
+        let email_of = |identity: &Identity| identity.email().unwrap_or_default().to_lowercase();
+        if user.identities.iter().any(|identity| email_of(identity) == user.email()) {
+            return true;
+        }
+        let rank = |identity: &&Identity| match identity.email() {
+            None => 2,
+            Some(_) => u8::from(!identity.is_email_verified()),
+        };
+        let mut identities: Vec<_> = user.identities.iter().collect();
+        identities.sort_by_key(rank);
+        let mut free = identities
+            .into_iter()
+            .map(|identity| (email_of(identity), identity.is_email_verified()));
+        let Some((email, is_verified)) = free.find(|(email, _)| !self.emails.contains_key(email))
+        else {
+            return false;
+        };
+        let is_confirmed = !email.is_empty() && (is_verified || confirms_emails);
+        let Some(user) = self.users.get_mut(&id) else { return false };
+        self.emails.remove(user.email());
+        user.email = Some(email.clone()).filter(|email| !email.is_empty());
+        self.emails.extend(user.email.clone().map(|email| (email, id)));
+        user.codes.clear_all();
+        (user.confirmation_sent_at, user.recovery_sent_at) = (None, None);
+        if !is_confirmed {
+            user.email_confirmed_at = None;
+            user.user_metadata.insert("email_verified".to_owned(), false.into());
+        }
+        true
+    }
+
+    /// Removes a user's phone number, whose identity was deleted.
+    pub(crate) fn remove_phone(&mut self, id: Uuid) {
+        let Some(user) = self.users.get_mut(&id) else { return };
+        self.phones.remove(user.phone());
+        (user.phone, user.phone_confirmed_at) = (None, None);
+    }
+
+    /// Makes an identity the only one of an unconfirmed user, and removes the password: an attacker may have signed up with
+    /// the person's address before. GoTrue's `RemoveUnconfirmedIdentities`.
+    pub(crate) fn replace_unconfirmed_identities(&mut self, id: Uuid, identity: Identity) {
+        let Some(user) = self.users.get_mut(&id) else { return };
+        user.password = None;
+        user.user_metadata.extend(identity.data.clone());
+        user.identities = vec![identity];
+        user.update_providers();
+    }
+}

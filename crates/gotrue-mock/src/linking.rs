@@ -1,0 +1,267 @@
+//! Which user a sign-in at an identity provider belongs to: GoTrue's `DetermineAccountLinking` and the functions around it.
+
+use std::time::SystemTime;
+
+use uuid::Uuid;
+
+use crate::{
+    database::Database,
+    error::GotrueError,
+    identity::Identity,
+    mailer::{self, Redirect},
+    mock::Mock,
+    person::ExternalIdentity,
+    user::User,
+};
+
+/// The user of an identity that signs in.
+pub(crate) struct SignedIn {
+    pub(crate) user_id: Uuid,
+    /// Whether this sign-in has created the user.
+    pub(crate) is_new: bool,
+}
+
+enum Decision {
+    /// The identity is known.
+    Exists(Uuid),
+    /// A user with the same address gets the identity.
+    Link(Uuid),
+    /// A new user, with the address unless an unverified one belongs to another user.
+    Create(Option<String>),
+}
+
+/// Finds or creates the user of an identity. The user gets a mail if the provider has not verified the address.
+pub(crate) fn sign_in(
+    mock: &Mock,
+    database: &mut Database,
+    external: &ExternalIdentity,
+    redirect: &Redirect,
+) -> Result<SignedIn, GotrueError> {
+    let decision = decide(mock, database, external)?;
+    let now = mock.now();
+    if let Decision::Exists(id) | Decision::Link(id) = decision {
+        // GoTrue notices the ban later, and undoes what it has done until then.
+        if database.user(id).is_some_and(|user| user.is_banned(now)) {
+            return Err(GotrueError::forbidden("user_banned", "User is banned"));
+        }
+    }
+    let (user_id, email, is_new) = match decision {
+        Decision::Exists(id) => {
+            update_identity(database, id, external, now);
+            (id, database.user(id).and_then(|user| user.email.clone()), false)
+        }
+        Decision::Link(id) => {
+            let identity = database.external_identity(external, now);
+            if let Some(user) = database.user_mut(id) {
+                user.identities.push(identity);
+                user.user_metadata.extend(external.data.clone());
+                user.update_providers();
+            }
+            (id, external.email.clone(), false)
+        }
+        Decision::Create(email) => (create(database, external, email.clone(), now), email, true),
+    };
+    let is_confirmed =
+        |user: &User| user.email_confirmed_at.is_some() || user.phone_confirmed_at.is_some();
+    if !database.user(user_id).is_some_and(is_confirmed) {
+        confirm(mock, database, user_id, external, email.as_deref(), redirect)?;
+    }
+    Ok(SignedIn { user_id, is_new })
+}
+
+fn decide(
+    mock: &Mock,
+    database: &Database,
+    external: &ExternalIdentity,
+) -> Result<Decision, GotrueError> {
+    if let Some(id) = database.user_id_by_identity(&external.provider, &external.subject) {
+        return Ok(Decision::Exists(id));
+    }
+    let email = external.email.as_deref().unwrap_or_default();
+    let user = database.user_by_email(email).map(|user| user.id);
+    if email.is_empty() || !(external.email_verified || mock.settings().confirms_emails) {
+        let is_free = user.is_none() && database.user_ids_by_identity_email(email).is_empty();
+        return Ok(Decision::Create(external.email.clone().filter(|_| is_free)));
+    }
+    match (&*database.user_ids_by_identity_email(email), user) {
+        (&[id], _) | (&[], Some(id)) => Ok(Decision::Link(id)),
+        ([], None) => Ok(Decision::Create(external.email.clone())),
+        _ => {
+            let message = "Multiple accounts with the same email address in the same linking domain detected: default";
+            Err(GotrueError::unexpected_failure(message))
+        }
+    }
+}
+
+/// Takes over what the provider says now about a person who comes again.
+fn update_identity(
+    database: &mut Database,
+    id: Uuid,
+    external: &ExternalIdentity,
+    now: SystemTime,
+) {
+    let Some(user) = database.user_mut(id) else { return };
+    user.user_metadata.extend(external.data.clone());
+    let is_same = |identity: &&mut Identity| {
+        identity.provider == external.provider && identity.provider_id == external.subject
+    };
+    if let Some(identity) = user.identities.iter_mut().find(is_same) {
+        identity.data.clone_from(&external.data);
+        (identity.last_sign_in_at, identity.updated_at) = (now, now);
+    }
+    user.update_providers();
+}
+
+fn create(
+    database: &mut Database,
+    external: &ExternalIdentity,
+    email: Option<String>,
+    now: SystemTime,
+) -> Uuid {
+    let id = database.new_uuid();
+    let mut user = User::new(id, now);
+    user.email = email;
+    user.user_metadata.clone_from(&external.data);
+    user.identities = vec![database.external_identity(external, now)];
+    user.update_providers();
+    database.insert_user(user);
+    id
+}
+
+/// Confirms the address of an unconfirmed user, or sends a mail.
+fn confirm(
+    mock: &Mock,
+    database: &mut Database,
+    user_id: Uuid,
+    external: &ExternalIdentity,
+    email: Option<&str>,
+    redirect: &Redirect,
+) -> Result<(), GotrueError> {
+    keep_only(database, user_id, external);
+    if external.email_verified || mock.settings().confirms_emails {
+        if let Some(user) = database.user_mut(user_id) {
+            user.confirm_email(mock.now());
+        }
+        return Ok(());
+    }
+    let provider = &external.provider;
+    let hint = if email.is_some() {
+        mailer::send_confirmation(mock, database, user_id, redirect, false);
+        format!("A confirmation email has been sent to your {provider} email")
+    } else {
+        format!("Verify the email with {provider} in order to sign in")
+    };
+    let message = format!("Unverified email with {provider}. {hint}");
+    Err(GotrueError::unprocessable("provider_email_needs_verification", message))
+}
+
+/// Removes an unconfirmed user's password and identities, but for this one.
+fn keep_only(database: &mut Database, user_id: Uuid, external: &ExternalIdentity) {
+    let user = database.user_mut(user_id);
+    if let Some(identity) = user.and_then(|user| user.identity(&external.provider).cloned()) {
+        database.replace_unconfirmed_identities(user_id, identity);
+    }
+}
+
+/// Adds an identity to a user who has asked for it.
+pub(crate) fn link(
+    mock: &Mock,
+    database: &mut Database,
+    user_id: Uuid,
+    external: &ExternalIdentity,
+    redirect: &Redirect,
+) -> Result<(), GotrueError> {
+    let (now, confirms_emails) = (mock.now(), mock.settings().confirms_emails);
+    let known = database.user_id_by_identity(&external.provider, &external.subject);
+    if let Some(known) = known {
+        let of = if known == user_id { "" } else { " to another user" };
+        let message = format!("Identity is already linked{of}");
+        return Err(GotrueError::unprocessable("identity_already_exists", message));
+    }
+    let identity = database.external_identity(external, now);
+    let Some(user) = database.user_mut(user_id) else {
+        let message = "Linking target user not found";
+        return Err(GotrueError::unprocessable("user_not_found", message));
+    };
+    let has_email = user.email.is_some();
+    user.identities.push(identity);
+    if !has_email {
+        if !database.update_email_from_identities(user_id, confirms_emails) {
+            if let Some(user) = database.user_mut(user_id) {
+                user.identities.pop();
+            }
+            let message = "A user with this email address has already been registered";
+            return Err(GotrueError::bad_request("email_exists", message));
+        }
+        if !external.email_verified {
+            mailer::send_confirmation(mock, database, user_id, redirect, false);
+            let provider = &external.provider;
+            let message = format!(
+                "Unverified email with {provider}. A confirmation email has been sent to your {provider} email"
+            );
+            return Err(GotrueError::unprocessable("email_not_confirmed", message));
+        }
+    }
+    if let Some(user) = database.user_mut(user_id) {
+        if !has_email {
+            user.confirm_email(now);
+            user.is_anonymous = false;
+        }
+        user.update_providers();
+    }
+    Ok(())
+}
+
+/// The identity of a user who was invited, and comes by an identity provider.
+pub(crate) fn accept_invitation(
+    mock: &Mock,
+    database: &mut Database,
+    invite_token: &str,
+    external: &ExternalIdentity,
+) -> Result<Uuid, GotrueError> {
+    let invited = database.user_id_by_confirmation(invite_token);
+    let id =
+        invited.ok_or_else(|| GotrueError::not_found("invite_not_found", "Invite not found"))?;
+    let is_same = database.user(id).is_some_and(|user| user.email == external.email);
+    if !is_same {
+        let message = "Invited email does not match emails from external provider";
+        return Err(GotrueError::bad_request("validation_failed", message));
+    }
+    let identity = database.external_identity(external, mock.now());
+    database.replace_unconfirmed_identities(id, identity);
+    if let Some(user) = database.user_mut(id) {
+        user.confirm_email(mock.now());
+    }
+    Ok(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::{mock::Options, person::Person, settings::Settings};
+
+    #[test]
+    fn an_invitation_gives_its_user_the_identity_alone() {
+        let settings = Settings { confirms_emails: false, ..Settings::default() };
+        let options = Options { settings, ..Options::default() };
+        let mock = Mock::new(options, ([127, 0, 0, 1], 9999).into(), || UNIX_EPOCH).unwrap();
+        let id = mock.create_user("ann@example.com", "password");
+        let mut database = mock.database();
+        let redirect = Redirect::to_site(&mock);
+        database.user_mut(id).unwrap().email_confirmed_at = None;
+        mailer::send_confirmation(&mock, &mut database, id, &redirect, false);
+        let token = database.outbox.first().unwrap().token_hash.clone().unwrap();
+        let external = |email: &str| Person::from_email(email).into_identity("google", "issuer");
+        let other = external("bob@example.com");
+        accept_invitation(&mock, &mut database, &token, &other).unwrap_err();
+        let own = external("ann@example.com");
+        assert_eq!(accept_invitation(&mock, &mut database, &token, &own).unwrap(), id);
+        let user = database.user(id).unwrap();
+        let providers: Vec<_> = user.identities.iter().map(|known| &*known.provider).collect();
+        assert_eq!(providers, ["google"]);
+        assert!(user.password.is_none() && user.email_confirmed_at.is_some());
+        accept_invitation(&mock, &mut database, &token, &own).unwrap_err();
+    }
+}

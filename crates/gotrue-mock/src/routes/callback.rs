@@ -1,0 +1,220 @@
+//! `GET` and `POST /callback`: a person comes back from the identity provider. The answer is always a redirect.
+//!
+//! 1. Without a usable `state` the redirect leads to the site, with status 303 and the error in the query alone.
+//! 2. Other errors stand in both the query and the fragment of the client's address, with status 302.
+
+use axum::{
+    extract::{RawQuery, State},
+    http::{HeaderMap, Method, StatusCode},
+    response::Response,
+};
+use bytes::Bytes;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::{
+    database::Database,
+    error::{ApiVersion, GotrueError},
+    external_flow::{ExternalFlow, ProviderTokens},
+    linking,
+    mailer::Redirect,
+    mock::Mock,
+    person::{ExternalIdentity, Person},
+    redirect::redirect,
+    request::query_parameter,
+    routes::{
+        authorize::issuer,
+        verify::{encoded, with_query},
+    },
+    session_response::{SessionTokens, begin_session},
+    user::UserView,
+};
+
+pub(crate) async fn callback(
+    State(mock): State<Mock>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    answer(&mock, query.as_deref(), &headers, &Method::GET)
+}
+
+/// Some providers send a form that posts the parameters.
+pub(crate) async fn callback_by_form(
+    State(mock): State<Mock>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    answer(&mock, std::str::from_utf8(&body).ok(), &headers, &Method::POST)
+}
+
+/// Why a callback fails.
+enum CallbackError {
+    /// An error of GoTrue.
+    Gotrue(GotrueError),
+    /// An error that the provider has sent.
+    Provider { error: String, description: String },
+}
+
+impl From<GotrueError> for CallbackError {
+    fn from(error: GotrueError) -> Self {
+        Self::Gotrue(error)
+    }
+}
+
+/// Where a callback leads to.
+enum Arrival {
+    /// The client exchanges this code for the session.
+    Code(Uuid),
+    /// The session, and the tokens of the provider.
+    Session(SessionTokens, ProviderTokens),
+}
+
+fn answer(mock: &Mock, query: Option<&str>, headers: &HeaderMap, method: &Method) -> Response {
+    let mut database = mock.database();
+    let state = query_parameter(query, "state");
+    let flow = match ExternalFlow::find(&database, &state, mock.now()) {
+        Ok(flow) => flow,
+        Err(error) => return refuse_state(mock, error, headers, method),
+    };
+    // The link of a confirmation mail leads to where the request comes from, not to the client's address.
+    let redirect_of_mail = Redirect::of(mock, query, headers);
+    let to = &*flow.redirect_to;
+    match arrive(mock, &mut database, query, &flow, &redirect_of_mail) {
+        Ok(Arrival::Code(code)) => {
+            let location = with_query(to, &[("code", &code.to_string())]);
+            redirect(StatusCode::FOUND, &location, method, "")
+        }
+        Ok(Arrival::Session(tokens, provider)) => {
+            let location = session_location(to, &tokens, provider);
+            let mut response = redirect(StatusCode::FOUND, &location, method, "");
+            tokens.insert_headers(response.headers_mut());
+            response
+        }
+        Err(error) => redirect(StatusCode::FOUND, &error_location(to, error), method, ""),
+    }
+}
+
+/// GoTrue writes the error itself after the page of the redirect, too.
+fn refuse_state(mock: &Mock, error: GotrueError, headers: &HeaderMap, method: &Method) -> Response {
+    let (status, code, message) = error.parts();
+    let body = ApiVersion::from_headers(headers).body(status, code, message).to_string();
+    let members = error_members(error.into());
+    let members: Vec<_> = members.iter().map(|(name, value)| (*name, &**value)).collect();
+    let location = with_query(&mock.settings().site_url, &members);
+    redirect(StatusCode::SEE_OTHER, &location, method, &body)
+}
+
+/// Asks the provider who the person is, and signs the person in.
+fn arrive(
+    mock: &Mock,
+    database: &mut Database,
+    query: Option<&str>,
+    flow: &ExternalFlow,
+    redirect_of_mail: &Redirect,
+) -> Result<Arrival, CallbackError> {
+    let error = query_parameter(query, "error");
+    if !error.is_empty() {
+        let description = query_parameter(query, "error_description");
+        return Err(CallbackError::Provider { error, description });
+    }
+    let code = query_parameter(query, "code");
+    if code.is_empty() {
+        let message = "OAuth callback with missing authorization code missing";
+        return Err(GotrueError::bad_request("bad_oauth_callback", message).into());
+    }
+    let external = exchange_code(mock, &code, &flow.provider)?;
+    let user_id = find_user(mock, database, flow, &external, redirect_of_mail)?;
+    let provider = ProviderTokens {
+        access_token: format!("provider-token-of-{code}"),
+        refresh_token: format!("provider-refresh-token-of-{code}"),
+    };
+    if let Some(mut pkce) = flow.pkce.clone() {
+        (pkce.user_id, pkce.provider_tokens) = (user_id, Some(provider));
+        let auth_code = pkce.issue_code(mock.now());
+        database.flow_states.push(pkce);
+        return Ok(Arrival::Code(auth_code));
+    }
+    database.external_flows.retain(|other| other.id != flow.id);
+    let tokens = begin_session(mock, database, user_id, "oauth", UserView::Stored)?;
+    Ok(Arrival::Session(tokens, provider))
+}
+
+/// What the provider says about the person with this code.
+fn exchange_code(mock: &Mock, code: &str, provider: &str) -> Result<ExternalIdentity, GotrueError> {
+    let known = mock.settings().people.get(code).cloned();
+    let by_email = || Some(code).filter(|code| code.contains('@')).map(Person::from_email);
+    let person = known.or_else(by_email).ok_or_else(|| {
+        let beginning: String = code.chars().take(4).collect();
+        GotrueError::unexpected_failure(format!("Unable to exchange external code: {beginning}"))
+    })?;
+    if person.email.is_none() {
+        let message = "Error getting user email from external provider";
+        return Err(GotrueError::unexpected_failure(message));
+    }
+    Ok(person.into_identity(provider, &issuer(mock, provider)))
+}
+
+fn find_user(
+    mock: &Mock,
+    database: &mut Database,
+    flow: &ExternalFlow,
+    external: &ExternalIdentity,
+    redirect_of_mail: &Redirect,
+) -> Result<Uuid, GotrueError> {
+    if let Some(id) = flow.linking_user {
+        return linking::link(mock, database, id, external, redirect_of_mail).map(|()| id);
+    }
+    if !flow.invite_token.is_empty() {
+        return linking::accept_invitation(mock, database, &flow.invite_token, external);
+    }
+    linking::sign_in(mock, database, external, redirect_of_mail).map(|signed_in| signed_in.user_id)
+}
+
+fn session_location(address: &str, tokens: &SessionTokens, provider: ProviderTokens) -> String {
+    let member = |name: &str| match tokens.body.get(name) {
+        Some(Value::String(text)) => text.clone(),
+        other => other.map(Value::to_string).unwrap_or_default(),
+    };
+    let members = [
+        ("access_token", member("access_token")),
+        ("expires_at", member("expires_at")),
+        ("expires_in", member("expires_in")),
+        ("provider_refresh_token", provider.refresh_token),
+        ("provider_token", provider.access_token),
+        ("refresh_token", member("refresh_token")),
+        ("sb", String::new()),
+        ("token_type", member("token_type")),
+    ];
+    format!("{address}#{}", encoded(&members))
+}
+
+fn error_location(address: &str, error: CallbackError) -> String {
+    let members = error_members(error);
+    let pairs: Vec<_> = members.iter().map(|(name, value)| (*name, &**value)).collect();
+    let in_query = with_query(address, &pairs);
+    let mut in_fragment: Vec<_> =
+        pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    in_fragment.push(("sb", ""));
+    // GoTrue encodes the fragment twice (recorded: `callback-code-refused`).
+    format!("{in_query}#{}", encoded(&in_fragment).replace('%', "%25"))
+}
+
+fn error_members(error: CallbackError) -> Vec<(&'static str, String)> {
+    let error = match error {
+        CallbackError::Gotrue(error) => error,
+        CallbackError::Provider { error, description } => {
+            return vec![("error", error), ("error_description", description)];
+        }
+    };
+    let (status, code, message) = error.parts();
+    let name = match (code, status) {
+        ("signup_disabled" | "user_banned" | "provider_email_needs_verification", _)
+        | (_, StatusCode::FORBIDDEN) => "access_denied",
+        (_, StatusCode::BAD_REQUEST) => "invalid_request",
+        (_, StatusCode::UNAUTHORIZED) => "unauthorized_client",
+        (_, StatusCode::SERVICE_UNAVAILABLE) => "temporarily_unavailable",
+        _ => "server_error",
+    };
+    let (code, message) = (code.to_owned(), message.to_owned());
+    vec![("error", name.to_owned()), ("error_code", code), ("error_description", message)]
+}
