@@ -60,6 +60,13 @@ impl Session {
     }
 }
 
+impl Session {
+    /// The number of its refresh tokens that are not revoked, and of those that are.
+    pub(crate) fn token_counts(&self) -> (usize, usize) {
+        self.tokens.counts()
+    }
+}
+
 /// Why a refresh is refused.
 pub(crate) enum RefreshError {
     NotFound,

@@ -38,6 +38,7 @@ mod session_expiry;
 mod session_response;
 mod settings;
 mod user;
+mod user_rows;
 mod verification;
 
 pub use algorithm::Algorithm;
@@ -52,3 +53,4 @@ pub use outbox::Mail;
 pub use server::serve;
 pub use session_expiry::SessionExpiry;
 pub use settings::Settings;
+pub use user_rows::{RefreshTokenRows, UserRows};

@@ -15,6 +15,16 @@ pub(crate) enum CodeKind {
     Recovery,
 }
 
+impl CodeKind {
+    /// GoTrue's name of the row's type.
+    pub(crate) fn row_name(self) -> &'static str {
+        match self {
+            Self::Confirmation => "confirmation_token",
+            Self::Recovery => "recovery_token",
+        }
+    }
+}
+
 /// The codes of one user.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OneTimeTokens {
@@ -46,6 +56,11 @@ impl OneTimeTokens {
 
     pub(crate) fn sent_at(&self, kind: CodeKind) -> Option<SystemTime> {
         self.sent_at.get(&kind).copied()
+    }
+
+    /// The kinds of the rows.
+    pub(crate) fn row_kinds(&self) -> impl Iterator<Item = CodeKind> {
+        self.rows.keys().copied()
     }
 
     /// Whether a row of one of these kinds has this token hash.

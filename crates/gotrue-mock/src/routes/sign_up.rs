@@ -126,18 +126,37 @@ fn confirms_any(mock: &Mock) -> bool {
     mock.settings().confirms_emails || mock.settings().confirms_phones
 }
 
-/// Creates the user, or finds the unconfirmed one of the same address, and confirms the address or sends a code.
+/// Creates the user, or finds the unconfirmed one of the same address, and confirms the address or sends a code. An error
+/// changes no row, because GoTrue does this in one transaction (recorded: `signup-method-unknown`).
 pub(crate) fn create(
     mock: &Mock,
     database: &mut Database,
     sign_up: &SignUp,
     redirect: &Redirect,
 ) -> Result<SignedUp, GotrueError> {
+    let before = sign_up.address.find(database).cloned();
+    let flows = database.flow_states.len();
+    let result = create_rows(mock, database, sign_up, redirect);
+    if result.is_err() {
+        database.flow_states.truncate(flows);
+        let created = sign_up.address.find(database).map(|user| user.id);
+        match (before, created) {
+            (Some(user), _) => database.insert_user(user),
+            (None, Some(id)) => drop(database.delete_user(id)),
+            (None, None) => {}
+        }
+    }
+    result
+}
+
+fn create_rows(
+    mock: &Mock,
+    database: &mut Database,
+    sign_up: &SignUp,
+    redirect: &Redirect,
+) -> Result<SignedUp, GotrueError> {
     let now = mock.now();
-    let known = match &sign_up.address {
-        Address::Email(email) => database.user_by_email(email),
-        Address::Phone(phone) => database.user_by_phone(phone),
-    };
+    let known = sign_up.address.find(database);
     let is_confirmed = |user: &User| match sign_up.address {
         Address::Email(_) => user.email_confirmed_at.is_some(),
         Address::Phone(_) => user.phone_confirmed_at.is_some(),
@@ -181,6 +200,13 @@ pub(crate) fn create(
 }
 
 impl Address {
+    fn find<'a>(&self, database: &'a Database) -> Option<&'a User> {
+        match self {
+            Self::Email(email) => database.user_by_email(email),
+            Self::Phone(phone) => database.user_by_phone(phone),
+        }
+    }
+
     fn provider(&self) -> &'static str {
         match self {
             Self::Email(_) => "email",

@@ -1,6 +1,7 @@
 //! Replays the recorded exchanges with the real GoTrue against the mock: the same status, codes, members of the body,
 //! headers and claims.
 
+mod effects;
 mod instances;
 mod recording;
 mod scenario;

@@ -32,6 +32,14 @@ pub(crate) struct Exchange {
     /// The claims of the access tokens that the reply brought.
     #[serde(default)]
     pub(crate) claims: BTreeMap<String, Value>,
+    /// The user whose rows `before` and `after` count: an address, a number or an id.
+    pub(crate) who: Option<String>,
+    /// The user's rows before the request. Only if it changed more than the counts, other rows are listed.
+    #[serde(default)]
+    pub(crate) before: BTreeMap<String, Value>,
+    /// The rows that were different after the request, and the counts.
+    #[serde(default)]
+    pub(crate) after: BTreeMap<String, Value>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

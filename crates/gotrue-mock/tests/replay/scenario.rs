@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot};
 
 use crate::{
+    effects::Effects,
     instances,
     recording::{Exchange, Scenario},
     template::Bindings,
@@ -95,6 +96,8 @@ impl Player {
         for step in &exchange.prepared {
             self.prepare(step, exchange).await?;
         }
+        let effects = Effects::of(exchange, &self.bindings);
+        effects.compare(&self.mock, &exchange.before, "before")?;
         let sent_before = self.mock.mails().len();
         let reply = self.send(exchange).await?;
         let status = reply.status().as_u16();
@@ -121,7 +124,9 @@ impl Player {
             }
         }
         self.compare_mails(exchange, sent_before)?;
-        self.compare_claims(exchange)
+        self.compare_claims(exchange)?;
+        let effects = effects.after(exchange, &self.bindings);
+        effects.compare(&self.mock, &exchange.after, "after")
     }
 
     /// Compares the messages that the request sent.
