@@ -3,10 +3,13 @@
 use std::time::UNIX_EPOCH;
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::{database::Session, error::GotrueError, mock::Mock, user::User};
+use crate::{
+    access_token_hook::AccessTokenHook, database::Session, error::GotrueError, mock::Mock,
+    user::User,
+};
 
 /// The claims, in the order in which GoTrue writes them.
 #[derive(Serialize)]
@@ -43,7 +46,13 @@ pub(crate) struct AccessToken {
 
 impl AccessToken {
     /// Signs an access token for a session; its `iat` is the mock's time.
-    pub(crate) fn issue(mock: &Mock, user: &User, session: &Session) -> Result<Self, GotrueError> {
+    /// `method` tells a hook how the user signed in.
+    pub(crate) fn issue(
+        mock: &Mock,
+        user: &User,
+        session: &Session,
+        method: &str,
+    ) -> Result<Self, GotrueError> {
         let iat = mock.now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         let expires_at = iat + mock.token_lifetime().as_secs();
         let claims = Claims {
@@ -65,10 +74,29 @@ impl AccessToken {
             session_id: session.id,
             is_anonymous: user.is_anonymous,
         };
-        let token = mock
-            .keys()
-            .sign(&claims)
-            .map_err(|error| GotrueError::unexpected_failure(error.to_string()))?;
+        let token = match &mock.settings().access_token_hook {
+            Some(hook) => mock.keys().sign(&hooked_claims(mock, hook, &claims, method)?),
+            None => mock.keys().sign(&claims),
+        };
+        let token = token.map_err(|error| GotrueError::unexpected_failure(error.to_string()))?;
         Ok(Self { token, expires_at })
     }
+}
+
+/// The claims after the hook. A GoTrue process writes `aud` as an array in the event until it has signed its first token
+/// (recorded: `hook-signup`, `hook-refresh`).
+fn hooked_claims(
+    mock: &Mock,
+    hook: &AccessTokenHook,
+    claims: &Claims<'_>,
+    method: &str,
+) -> Result<Value, GotrueError> {
+    let mut event = serde_json::to_value(claims)
+        .map_err(|error| GotrueError::unexpected_failure(error.to_string()))?;
+    if !mock.has_signed() {
+        event["aud"] = json!([claims.aud]);
+    }
+    let hooked = hook.run(&event, claims.sub, method)?;
+    mock.set_signed();
+    Ok(hooked)
 }

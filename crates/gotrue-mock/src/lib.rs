@@ -10,6 +10,7 @@
 //!    time.
 
 mod access_token;
+mod access_token_hook;
 mod algorithm;
 mod authentication;
 mod calls;
@@ -21,6 +22,7 @@ mod database;
 mod error;
 mod faults;
 mod flow_state;
+mod go_json;
 mod identity;
 mod jwk;
 mod keys;
@@ -41,6 +43,7 @@ mod user;
 mod user_rows;
 mod verification;
 
+pub use access_token_hook::AccessTokenHook;
 pub use algorithm::Algorithm;
 pub use calls::Call;
 pub use clock::ClockLimitError;
@@ -52,5 +55,5 @@ pub use mock::{Mock, Options};
 pub use outbox::Mail;
 pub use server::serve;
 pub use session_expiry::SessionExpiry;
-pub use settings::Settings;
+pub use settings::{Feature, Settings};
 pub use user_rows::{RefreshTokenRows, UserRows};

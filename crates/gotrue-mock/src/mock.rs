@@ -5,7 +5,10 @@ use std::{
     fmt,
     net::SocketAddr,
     num::NonZeroU32,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -74,6 +77,8 @@ struct Inner {
     initial_keys: KeyRing,
     keys: Mutex<KeyRing>,
     database: Mutex<Database>,
+    /// Whether an access token was signed whose claims a hook had seen.
+    has_signed: AtomicBool,
     /// The active faults, oldest first.
     faults: Mutex<Vec<Fault>>,
     /// The log of calls, oldest first.
@@ -106,6 +111,7 @@ impl Mock {
             initial_keys: keys.clone(),
             keys: Mutex::new(keys),
             database: Mutex::new(Database::new(options.seed)),
+            has_signed: AtomicBool::new(false),
             faults: Mutex::default(),
             calls: Mutex::default(),
         })))
@@ -137,6 +143,14 @@ impl Mock {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.0.settings
+    }
+
+    pub(crate) fn has_signed(&self) -> bool {
+        self.0.has_signed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_signed(&self) {
+        self.0.has_signed.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn version(&self) -> &str {

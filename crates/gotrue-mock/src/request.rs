@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::error::GotrueError;
+use crate::{error::GotrueError, go_json};
 
 /// The first value of a query parameter; empty if there is none.
 pub(crate) fn query_parameter(query: Option<&str>, name: &str) -> String {
@@ -23,22 +23,28 @@ pub(crate) fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, GotrueEr
     })
 }
 
-/// Reads a JSON object; `null` counts as an empty object. Serde would accept an array for a
+/// Reads a JSON object; `null` counts as an empty object, and a member `null` as absent. Serde would accept an array for a
 /// structure. GoTrue refuses an array, and its error has the name of its own type, `api.<go_type>`
 /// (recorded: `body-array-user`).
 pub(crate) fn parse_json_object<T: Default + DeserializeOwned>(
     body: &[u8],
     go_type: &str,
 ) -> Result<T, GotrueError> {
-    let kind = match parse_json(body)? {
-        Value::Object(_) => return parse_json(body),
+    let mut members = match parse_json(body)? {
+        Value::Object(members) => members,
         Value::Null => return Ok(T::default()),
-        Value::Array(_) => "array",
-        Value::String(_) => "string",
-        Value::Number(_) => "number",
-        Value::Bool(_) => "bool",
+        other => {
+            let kind = go_json::kind(&other);
+            let message =
+                format!("json: cannot unmarshal {kind} into Go value of type api.{go_type}");
+            return Err(bad_json(&message));
+        }
     };
-    Err(bad_json(&format!("json: cannot unmarshal {kind} into Go value of type api.{go_type}")))
+    members.retain(|_, value| !value.is_null());
+    serde_json::from_value(Value::Object(members.clone())).map_err(|error| {
+        let message = go_json::type_error(&members, go_type);
+        bad_json(&message.unwrap_or_else(|| error.to_string()))
+    })
 }
 
 fn bad_json(reason: &str) -> GotrueError {

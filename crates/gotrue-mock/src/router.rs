@@ -10,7 +10,8 @@ use axum::{
 use crate::{
     mock::Mock,
     routes::{
-        control, discovery, health, logout, otp, recover, settings, sign_up, token, user, verify,
+        control, discovery, health, logout, missing, otp, recover, settings, sign_up, token, user,
+        verify,
     },
 };
 
@@ -23,14 +24,15 @@ pub(crate) fn router(mock: Mock) -> Router {
 }
 
 fn gotrue() -> Router<Mock> {
-    Router::new()
+    let user = || get(user::get_user).put(user::update_user).fallback(user::wrong_method);
+    let router = Router::new()
         .route("/signup", post(sign_up::sign_up))
         .route("/token", post(token::token))
         .route("/logout", post(logout::logout))
-        .route("/user", get(user::get_user).put(user::update_user))
+        .route("/user", user())
+        .route("/user/", user())
         .route("/admin/users/{id}", put(user::update_user_as_administrator))
         .route("/.well-known/jwks.json", get(discovery::jwks))
-        .route("/.well-known/oauth-authorization-server", get(discovery::oauth_server))
         .route("/.well-known/openid-configuration", get(discovery::openid_configuration))
         .route("/health", get(health::health))
         .route("/otp", post(otp::otp))
@@ -38,7 +40,8 @@ fn gotrue() -> Router<Mock> {
         .route("/recover", post(recover::recover))
         .route("/resend", post(recover::resend))
         .route("/verify", get(verify::verify_link).post(verify::verify))
-        .route("/settings", get(settings::settings))
+        .route("/settings", get(settings::settings));
+    missing::add_to(router)
 }
 
 fn controls() -> Router<Mock> {
@@ -57,7 +60,7 @@ fn controls() -> Router<Mock> {
 }
 
 /// The answer of Go's router to an unknown path.
-async fn not_found() -> Response {
+pub(crate) async fn not_found() -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

@@ -4,6 +4,7 @@ pub(crate) mod control;
 pub(crate) mod discovery;
 pub(crate) mod health;
 pub(crate) mod logout;
+pub(crate) mod missing;
 pub(crate) mod otp;
 pub(crate) mod recover;
 pub(crate) mod settings;

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use crate::{access_token_hook::AccessTokenHook, error::GotrueError};
+
 /// The settings. The defaults are those of a local project: every new user is confirmed at once.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -23,6 +25,14 @@ pub struct Settings {
     pub code_lifetime: Duration,
     /// The least length of a password (`GOTRUE_PASSWORD_MIN_LENGTH`).
     pub password_length: usize,
+    /// Features of GoTrue that are switched off. The mock has none of them: a request for a feature that is not switched off
+    /// is answered with status 501.
+    pub disabled: Vec<Feature>,
+    /// Whether a preflight may name any header, as the API gateway in front of a hosted GoTrue allows. GoTrue itself has a
+    /// list, which lacks `apikey` (recorded: `preflight-apikey`).
+    pub allows_any_header: bool,
+    /// Changes the claims of access tokens.
+    pub access_token_hook: Option<AccessTokenHook>,
 }
 
 impl Default for Settings {
@@ -37,6 +47,35 @@ impl Default for Settings {
             providers: vec!["github".to_owned(), "keycloak".to_owned()],
             code_lifetime: Duration::from_hours(1),
             password_length: 6,
+            disabled: Vec::new(),
+            allows_any_header: true,
+            access_token_hook: None,
         }
+    }
+}
+
+/// A feature of GoTrue that the mock does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// The OAuth 2.1 server for other applications (`GOTRUE_OAUTH_SERVER_ENABLED`).
+    OauthServer,
+    /// Passkeys (`GOTRUE_PASSKEY_ENABLED`).
+    Passkeys,
+    /// Sign-in by SAML 2.0 (`GOTRUE_SAML_ENABLED`).
+    Saml,
+    /// Provisioning of users by SCIM.
+    Scim,
+}
+
+impl Feature {
+    /// GoTrue's error for a request for this feature while it is switched off.
+    pub(crate) fn disabled_error(self) -> GotrueError {
+        let (code, message) = match self {
+            Self::OauthServer => ("feature_disabled", "OAuth server is disabled"),
+            Self::Passkeys => ("passkey_disabled", "Passkeys are disabled"),
+            Self::Saml => ("saml_provider_disabled", "SAML 2.0 is disabled"),
+            Self::Scim => ("feature_disabled", "SCIM server is disabled"),
+        };
+        GotrueError::not_found(code, message)
     }
 }

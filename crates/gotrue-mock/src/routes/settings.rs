@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use serde_json::{Map, Value, json};
 
-use crate::mock::Mock;
+use crate::{mock::Mock, settings::Feature};
 
 /// The identity providers that GoTrue knows.
 const PROVIDERS: [&str; 23] = [
@@ -50,6 +50,6 @@ pub(crate) async fn settings(State(mock): State<Mock>) -> Json<Value> {
         "sms_provider": "",
         "saml_enabled": false,
         "saml_private_key_next_configured": true,
-        "passkeys_enabled": true,
+        "passkeys_enabled": !settings.disabled.contains(&Feature::Passkeys),
     }))
 }

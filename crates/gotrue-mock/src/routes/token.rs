@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{RawQuery, State},
-    http::HeaderValue,
+    http::{HeaderMap, HeaderValue, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -15,7 +15,7 @@ use crate::{
     error::GotrueError,
     mock::Mock,
     refresh_token::IssuedToken,
-    request::{parse_json, query_parameter},
+    request::{parse_json_object, query_parameter},
     session_response::{SessionTokens, begin_session},
     user::UserView,
 };
@@ -44,12 +44,21 @@ struct RefreshTokenGrant {
 pub(crate) async fn token(
     State(mock): State<Mock>,
     RawQuery(query): RawQuery,
+    headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, GotrueError> {
+    // GoTrue reads a form to find the grant type, and has no body left (recorded: `token-form`).
+    let is_form = headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+    let body: &[u8] = if is_form { &[] } else { &body };
     match query_parameter(query.as_deref(), "grant_type").as_str() {
-        "password" => password_grant(&mock, &parse_json(&body)?),
-        "refresh_token" => refresh_token_grant(&mock, &parse_json(&body)?),
-        "pkce" => pkce_grant(&mock, &parse_json(&body)?),
+        "password" => password_grant(&mock, &parse_json_object(body, "PasswordGrantParams")?),
+        "refresh_token" => {
+            refresh_token_grant(&mock, &parse_json_object(body, "RefreshTokenGrantParams")?)
+        }
+        "pkce" => pkce_grant(&mock, &parse_json_object(body, "PKCEGrantParams")?),
+        "web3" => Err(GotrueError::not_implemented("POST /token?grant_type=web3")),
         _ => Err(GotrueError::bad_request("invalid_credentials", "unsupported_grant_type")),
     }
 }
@@ -126,7 +135,9 @@ fn refresh_token_grant(mock: &Mock, given: &RefreshTokenGrant) -> Result<Respons
         IssuedToken::New(token) => (token, true),
         IssuedToken::Active(token) => (token, false),
     };
-    let tokens = SessionTokens::of(mock, &database, session_id, refresh_token, UserView::Stored)?;
+    let view = UserView::Stored;
+    let method = "token_refresh";
+    let tokens = SessionTokens::of(mock, &database, session_id, refresh_token, view, method)?;
     let mut response = tokens.into_response();
     if is_new {
         let reuse = HeaderValue::from_static("false");

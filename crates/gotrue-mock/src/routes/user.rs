@@ -10,7 +10,7 @@
 use axum::{
     Json,
     extract::{Path, State},
-    http::HeaderMap,
+    http::{HeaderMap, HeaderValue, StatusCode},
 };
 use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
@@ -34,8 +34,22 @@ pub(crate) async fn get_user(
 ) -> Result<Json<Value>, GotrueError> {
     let database = mock.database();
     let caller = Caller::authenticate(&mock, &database, &headers)?;
+    let audience = headers.get("x-jwt-aud").map_or(b"".as_slice(), HeaderValue::as_bytes);
+    if !audience.is_empty() && audience != b"authenticated" {
+        let message = "Token audience doesn't match request audience";
+        return Err(GotrueError::bad_request("validation_failed", message));
+    }
     let user = database.user(caller.user_id);
     Ok(Json(user.map_or(Value::Null, |user| user.to_json(UserView::Stored))))
+}
+
+/// GoTrue looks at the credentials before the method (recorded: `user-delete-no-authorization`).
+pub(crate) async fn wrong_method(
+    State(mock): State<Mock>,
+    headers: HeaderMap,
+) -> Result<StatusCode, GotrueError> {
+    Caller::authenticate(&mock, &mock.database(), &headers)?;
+    Ok(StatusCode::METHOD_NOT_ALLOWED)
 }
 
 #[derive(Default, Deserialize)]

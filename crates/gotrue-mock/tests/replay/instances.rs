@@ -1,6 +1,7 @@
 //! The settings of the recorded servers (the member `instances` of the recordings).
 
-use gotrue_mock::{Options, Settings};
+use gotrue_mock::{AccessTokenHook, Feature, Options, Settings};
+use serde_json::{Value, json};
 
 /// The options of a mock that has the settings of this instance, at `address`.
 pub(crate) fn options(instance: &str, address: &str) -> Options {
@@ -8,6 +9,8 @@ pub(crate) fn options(instance: &str, address: &str) -> Options {
     let settings = Settings {
         redirect_prefixes: vec!["https://app.example.com".to_owned()],
         fixed_codes: fixed.collect(),
+        disabled: vec![Feature::OauthServer, Feature::Saml, Feature::Scim],
+        allows_any_header: false,
         ..Settings::default()
     };
     let confirming =
@@ -20,6 +23,36 @@ pub(crate) fn options(instance: &str, address: &str) -> Options {
         "confirm" | "limits" => options(confirming, issuer),
         "no-issuer" => options(silent, String::new()),
         "bare-issuer" => options(silent, address.to_owned()),
+        "hook" => {
+            let access_token_hook = Some(AccessTokenHook::new(HOOK_URI, change_claims));
+            options(Settings { access_token_hook, ..silent }, issuer)
+        }
+        "oauth-server" => options(Settings { disabled: Vec::new(), ..silent }, issuer),
         _ => options(silent, issuer),
+    }
+}
+
+/// The address of the hook of the recorded server `hook`.
+const HOOK_URI: &str = "pg-functions://postgres/auth/rec_claims";
+
+/// The hook of the recorded server `hook`. The address tells what it does.
+fn change_claims(event: Value) -> Option<Value> {
+    let email = event["claims"]["email"].as_str().unwrap_or_default();
+    match email.split('@').next().unwrap_or_default() {
+        "refused" => Some(json!({ "error": { "http_code": 403, "message": "Not today" } })),
+        "nothing" => Some(json!({})),
+        "raises" => None,
+        "broken" => {
+            let mut claims = event["claims"].clone();
+            claims.as_object_mut().unwrap().remove("role");
+            Some(json!({ "claims": claims }))
+        }
+        _ => {
+            let mut claims = event["claims"].clone();
+            claims["tenant"] = json!("example");
+            claims["method"] = event["authentication_method"].clone();
+            claims["app_metadata"]["plan"] = json!("pro");
+            Some(json!({ "claims": claims }))
+        }
     }
 }

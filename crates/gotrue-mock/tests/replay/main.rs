@@ -14,7 +14,8 @@ use futures_util::{StreamExt as _, stream};
 use self::recording::Scenario;
 
 /// The topics whose scenarios must replay whole.
-const TOPICS: [&str; 7] = ["settings", "discovery", "signup", "password", "otp", "recover", "pkce"];
+const TOPICS: [&str; 9] =
+    ["settings", "discovery", "signup", "password", "otp", "recover", "pkce", "cors", "hook"];
 
 #[tokio::test]
 async fn every_scenario_of_the_claimed_topics_replays_whole() {

@@ -64,6 +64,19 @@ pub(crate) struct Scenario {
     pub(crate) exchanges: Vec<Exchange>,
 }
 
+/// Scenarios that were recorded with the rows that another one left.
+const CONTINUED: [(&str, &str); 2] =
+    [("limit-mails", "limit-mail-frequency"), ("hook-refused-old-api", "hook-refused")];
+
+impl Scenario {
+    /// The scenario that must be played before.
+    pub(crate) fn predecessor(&self) -> Option<&'static Self> {
+        let name = self.exchanges[0].scenario.as_str();
+        let (_, before) = CONTINUED.iter().find(|(after, _)| *after == name)?;
+        scenarios().iter().find(|scenario| scenario.exchanges[0].scenario == *before)
+    }
+}
+
 /// All scenarios.
 pub(crate) fn scenarios() -> &'static [Scenario] {
     static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(read);

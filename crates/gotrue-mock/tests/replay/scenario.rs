@@ -54,6 +54,7 @@ struct Player {
 pub(crate) async fn play(scenario: &Scenario) -> Result<(), Difference> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    let predecessor = scenario.predecessor();
     let exchanges = &scenario.exchanges;
     let options = instances::options(&exchanges[0].instance, &format!("http://{address}"));
     let mock = Mock::new(options, address, SystemTime::now).unwrap();
@@ -65,7 +66,12 @@ pub(crate) async fn play(scenario: &Scenario) -> Result<(), Difference> {
         Player { mock, http, bindings: Bindings::new(format!("http://{address}")), address };
     player.bind_keys();
     let mut result = Ok(());
-    for exchange in exchanges {
+    let before = predecessor.map(|scenario| scenario.exchanges.as_slice()).unwrap_or_default();
+    for exchange in before.iter().chain(exchanges) {
+        if exchanges[0].name == exchange.name {
+            player.bindings = Bindings::new(format!("http://{address}"));
+            player.bind_keys();
+        }
         result = player
             .exchange(exchange)
             .await
