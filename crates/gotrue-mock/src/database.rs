@@ -14,6 +14,7 @@ use crate::{
     identity::Identity,
     one_time_tokens::CodeKind,
     outbox::Mail,
+    rate_limits::RateLimits,
     refresh_token::{AlreadyUsedError, IssuedToken, TokenFamily},
     session_expiry::SessionExpiry,
     user::User,
@@ -32,6 +33,8 @@ pub(crate) struct Database {
     pub(crate) flow_states: Vec<FlowState>,
     /// The mails and text messages, oldest first.
     pub(crate) outbox: Vec<Mail>,
+    /// The requests and messages that count for rate limits.
+    pub(crate) rate_limits: RateLimits,
     sessions: HashMap<Uuid, Session>,
     /// All refresh tokens, including revoked ones, with the ids of their sessions.
     refresh_tokens: HashMap<String, Uuid>,
@@ -85,6 +88,7 @@ impl Database {
             phones: HashMap::new(),
             flow_states: Vec::new(),
             outbox: Vec::new(),
+            rate_limits: RateLimits::default(),
             sessions: HashMap::new(),
             refresh_tokens: HashMap::new(),
             last_serial: 0,

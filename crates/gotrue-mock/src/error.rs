@@ -90,6 +90,10 @@ impl GotrueError {
         Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unexpected_failure", message)
     }
 
+    pub(crate) fn too_many_requests(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code, message)
+    }
+
     /// A hook's refusal. It has no header `x-sb-error-code` (recorded: `hook-refused`).
     pub(crate) fn of_hook(status: StatusCode, message: &str) -> Self {
         Self::new(status, "unknown", message).without_code()

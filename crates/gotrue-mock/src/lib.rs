@@ -31,6 +31,7 @@ mod mailer;
 mod mock;
 mod one_time_tokens;
 mod outbox;
+mod rate_limits;
 mod refresh_token;
 mod request;
 mod router;

@@ -10,6 +10,7 @@ use crate::{
     mock::Mock,
     one_time_tokens::{CodeKind, PKCE_PREFIX, new_code, token_hash},
     outbox::Mail,
+    rate_limits,
     request::query_parameter,
     settings::Settings,
 };
@@ -130,9 +131,14 @@ pub(crate) fn send_text(
     phone: &str,
 ) -> Result<Option<&'static str>, GotrueError> {
     let now = mock.now();
+    let sent_at = database.user(user_id).and_then(|user| user.confirmation_sent_at);
+    rate_limits::check_text_interval(mock, sent_at)?;
     let fixed = mock.settings().fixed_codes.get(phone).cloned();
     let message_id = fixed.is_some().then_some("test-otp");
     let is_sent = fixed.is_none();
+    if is_sent {
+        rate_limits::check_text(mock, database)?;
+    }
     if is_sent && !mock.settings().sends_texts {
         return Err(GotrueError::unexpected_failure("Unable to get SMS provider"));
     }

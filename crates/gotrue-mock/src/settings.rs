@@ -31,6 +31,26 @@ pub struct Settings {
     /// Whether a preflight may name any header, as the API gateway in front of a hosted GoTrue allows. GoTrue itself has a
     /// list, which lacks `apikey` (recorded: `preflight-apikey`).
     pub allows_any_header: bool,
+    /// The request header that tells clients apart (`GOTRUE_RATE_LIMIT_HEADER`). Without it, no request limit applies.
+    pub rate_limit_header: Option<String>,
+    /// Sign-ups, codes and changes of a user that a client may request in five minutes, after a burst of 30
+    /// (`GOTRUE_RATE_LIMIT_OTP`).
+    pub codes_per_five_minutes: u32,
+    /// Sign-ins and refreshes that a client may request in five minutes, after a burst of 30
+    /// (`GOTRUE_RATE_LIMIT_TOKEN_REFRESH`).
+    pub tokens_per_five_minutes: u32,
+    /// Verifications that a client may request in five minutes, after a burst of 30 (`GOTRUE_RATE_LIMIT_VERIFY`).
+    pub verifications_per_five_minutes: u32,
+    /// Anonymous sign-ups that a client may request in an hour (`GOTRUE_RATE_LIMIT_ANONYMOUS_USERS`).
+    pub anonymous_sign_ups_per_hour: u32,
+    /// Mails that the server sends in an hour (`GOTRUE_RATE_LIMIT_EMAIL_SENT`); `None` for no limit.
+    pub mails_per_hour: Option<u32>,
+    /// Text messages that the server sends in an hour (`GOTRUE_RATE_LIMIT_SMS_SENT`); `None` for no limit.
+    pub texts_per_hour: Option<u32>,
+    /// The least time between two mails of one kind to a user (`GOTRUE_SMTP_MAX_FREQUENCY`).
+    pub mail_interval: Duration,
+    /// The least time between two text messages of one kind to a user (`GOTRUE_SMS_MAX_FREQUENCY`).
+    pub text_interval: Duration,
     /// Changes the claims of access tokens.
     pub access_token_hook: Option<AccessTokenHook>,
 }
@@ -49,6 +69,15 @@ impl Default for Settings {
             password_length: 6,
             disabled: Vec::new(),
             allows_any_header: true,
+            rate_limit_header: None,
+            codes_per_five_minutes: 30,
+            tokens_per_five_minutes: 150,
+            verifications_per_five_minutes: 30,
+            anonymous_sign_ups_per_hour: 30,
+            mails_per_hour: None,
+            texts_per_hour: None,
+            mail_interval: Duration::ZERO,
+            text_interval: Duration::ZERO,
             access_token_hook: None,
         }
     }

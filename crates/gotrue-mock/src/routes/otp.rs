@@ -16,6 +16,7 @@ use crate::{
     flow_state::{Challenge, FlowState},
     mailer::{self, Redirect},
     mock::Mock,
+    rate_limits::{self, LimitedRequest},
     request::parse_json_object,
     routes::sign_up::{Address, SignUp, SignedUp, create},
 };
@@ -55,6 +56,7 @@ pub(crate) async fn otp(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
+    LimitedRequest::Otp.check(&mock, &headers)?;
     let body: Body = parse_json_object(&body, "OtpParams")?;
     let invalid = |message: &str| Err(GotrueError::bad_request("validation_failed", message));
     if !body.email.is_empty() && !body.phone.is_empty() {
@@ -86,6 +88,7 @@ pub(crate) async fn magic_link(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
+    LimitedRequest::MagicLink.check(&mock, &headers)?;
     let body: Body = parse_json_object(&body, "MagicLinkParams")?;
     if body.email.is_empty() {
         let message = "Password recovery requires an email";
@@ -151,6 +154,8 @@ fn by_email(
         let flow = FlowState::new(id, auth_code, "magiclink", challenge.clone(), mock.now())?;
         database.flow_states.push(flow);
     }
+    let sent_at = database.user(id).and_then(|user| user.recovery_sent_at);
+    rate_limits::check_mail(mock, database, sent_at)?;
     mailer::send_magic_link(mock, database, id, redirect, challenge.is_given());
     Ok(Json(json!({})))
 }

@@ -15,6 +15,7 @@ use crate::{
     flow_state::{Challenge, FlowState},
     mailer::{self, Redirect},
     mock::Mock,
+    rate_limits::{self, LimitedRequest},
     request::parse_json_object,
 };
 
@@ -72,6 +73,7 @@ pub(crate) async fn recover(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
+    LimitedRequest::Recover.check(&mock, &headers)?;
     let body: Body = parse_json_object(&body, "RecoverParams")?;
     if body.email.is_empty() {
         let message = "Password recovery requires an email";
@@ -88,6 +90,8 @@ pub(crate) async fn recover(
         let flow = FlowState::new(id, auth_code, "recovery", challenge.clone(), mock.now())?;
         database.flow_states.push(flow);
     }
+    let sent_at = database.user(id).and_then(|user| user.recovery_sent_at);
+    rate_limits::check_mail(&mock, &mut database, sent_at)?;
     let redirect = Redirect::of(&mock, query.as_deref(), &headers);
     mailer::send_recovery(&mock, &mut database, id, &redirect, challenge.is_given());
     Ok(Json(json!({})))
@@ -100,6 +104,7 @@ pub(crate) async fn resend(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
+    LimitedRequest::Resend.check(&mock, &headers)?;
     let mut body: Body = parse_json_object(&body, "ResendConfirmationParams")?;
     body.check_resend()?;
     let mut database = mock.database();
@@ -120,6 +125,8 @@ pub(crate) async fn resend(
                 let flow = FlowState::new(id, auth_code, method, challenge.clone(), mock.now())?;
                 database.flow_states.push(flow);
             }
+            let sent_at = database.user(id).and_then(|user| user.confirmation_sent_at);
+            rate_limits::check_mail(&mock, &mut database, sent_at)?;
             let redirect = Redirect::of(&mock, query.as_deref(), &headers);
             mailer::send_confirmation(&mock, &mut database, id, &redirect, challenge.is_given());
             Ok(Json(json!({})))

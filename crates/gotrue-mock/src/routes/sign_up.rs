@@ -18,6 +18,7 @@ use crate::{
     flow_state::{Challenge, FlowState},
     mailer::{self, Redirect},
     mock::Mock,
+    rate_limits::{self, LimitedRequest},
     request::parse_json_object,
     session_response::begin_session,
     user::{User, UserView},
@@ -70,8 +71,10 @@ pub(crate) async fn sign_up(
     let given: Body = parse_json_object(&body, "SignupParams")?;
     let data = given.data.unwrap_or_default();
     if given.email.is_empty() && given.phone.is_empty() {
+        LimitedRequest::AnonymousSignUp.check(&mock, &headers)?;
         return sign_up_anonymously(&mock, data);
     }
+    LimitedRequest::SignUp.check(&mock, &headers)?;
     let challenge =
         Challenge { challenge: given.code_challenge, method: given.code_challenge_method };
     if given.password.is_empty() {
@@ -189,6 +192,8 @@ fn create_rows(
                 let flow = FlowState::new(id, auth_code, "email/signup", challenge, now)?;
                 database.flow_states.push(flow);
             }
+            let sent_at = database.user(id).and_then(|user| user.confirmation_sent_at);
+            rate_limits::check_mail(mock, database, sent_at)?;
             mailer::send_confirmation(mock, database, id, redirect, sign_up.challenge.is_given());
             Ok(SignedUp::ToConfirm(id))
         }

@@ -14,6 +14,7 @@ use crate::{
     database::RefreshError,
     error::GotrueError,
     mock::Mock,
+    rate_limits::LimitedRequest,
     refresh_token::IssuedToken,
     request::{parse_json_object, query_parameter},
     session_response::{SessionTokens, begin_session},
@@ -52,7 +53,11 @@ pub(crate) async fn token(
         .get(CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
     let body: &[u8] = if is_form { &[] } else { &body };
-    match query_parameter(query.as_deref(), "grant_type").as_str() {
+    let grant = query_parameter(query.as_deref(), "grant_type");
+    if matches!(grant.as_str(), "password" | "refresh_token" | "pkce") {
+        LimitedRequest::Token.check(&mock, &headers)?;
+    }
+    match grant.as_str() {
         "password" => password_grant(&mock, &parse_json_object(body, "PasswordGrantParams")?),
         "refresh_token" => {
             refresh_token_grant(&mock, &parse_json_object(body, "RefreshTokenGrantParams")?)

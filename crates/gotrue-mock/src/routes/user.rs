@@ -23,6 +23,7 @@ use crate::{
     credentials::{check_password, parse_email},
     error::GotrueError,
     mock::Mock,
+    rate_limits::LimitedRequest,
     request::parse_json_object,
     settings::Settings,
     user::{User, UserView},
@@ -101,6 +102,8 @@ pub(crate) async fn update_user(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
+    Caller::authenticate(&mock, &mock.database(), &headers)?;
+    LimitedRequest::UserUpdate.check(&mock, &headers)?;
     let mut database = mock.database();
     let Caller { user_id, session_id } = Caller::authenticate(&mock, &database, &headers)?;
     let update: UserUpdate = parse_json_object(&body, "UserUpdateParams")?;

@@ -1,5 +1,7 @@
 //! The settings of the recorded servers (the member `instances` of the recordings).
 
+use std::time::Duration;
+
 use gotrue_mock::{AccessTokenHook, Feature, Options, Settings};
 use serde_json::{Value, json};
 
@@ -20,7 +22,8 @@ pub(crate) fn options(instance: &str, address: &str) -> Options {
         |settings, issuer: String| Options { settings, issuer: Some(issuer), ..Options::default() };
     let issuer = format!("{address}/auth/v1");
     match instance {
-        "confirm" | "limits" => options(confirming, issuer),
+        "confirm" => options(confirming, issuer),
+        "limits" => options(limiting(confirming), issuer),
         "no-issuer" => options(silent, String::new()),
         "bare-issuer" => options(silent, address.to_owned()),
         "hook" => {
@@ -29,6 +32,22 @@ pub(crate) fn options(instance: &str, address: &str) -> Options {
         }
         "oauth-server" => options(Settings { disabled: Vec::new(), ..silent }, issuer),
         _ => options(silent, issuer),
+    }
+}
+
+/// The settings of the recorded server `limits`.
+fn limiting(settings: Settings) -> Settings {
+    Settings {
+        rate_limit_header: Some("x-forwarded-for".to_owned()),
+        codes_per_five_minutes: 1,
+        tokens_per_five_minutes: 1,
+        verifications_per_five_minutes: 1,
+        anonymous_sign_ups_per_hour: 2,
+        mails_per_hour: Some(3),
+        texts_per_hour: Some(2),
+        mail_interval: Duration::from_mins(1),
+        text_interval: Duration::from_mins(1),
+        ..settings
     }
 }
 
