@@ -65,13 +65,12 @@ impl Default for Options {
 /// A handle on one mock; all clones share its state. [`serve`](crate::serve) answers requests with
 /// it.
 #[derive(Clone)]
-pub struct Mock(Arc<Inner>);
+pub struct Mock(Arc<Inner>, Arc<Settings>);
 
 struct Inner {
     url: String,
     issuer: String,
     token_lifetime: Duration,
-    settings: Settings,
     version: String,
     clock: MockClock,
     initial_keys: KeyRing,
@@ -101,11 +100,11 @@ impl Mock {
             .key_ring(options.algorithm)
             .ok_or(JwkError::NoKey(options.algorithm))?;
         let url = format!("http://{address}");
-        Ok(Self(Arc::new(Inner {
+        let settings = Arc::new(options.settings);
+        let inner = Inner {
             issuer: options.issuer.unwrap_or_else(|| format!("{url}/auth/v1")),
             url,
             token_lifetime: options.token_lifetime,
-            settings: options.settings,
             version: options.version,
             clock: MockClock::new(now),
             initial_keys: keys.clone(),
@@ -114,7 +113,14 @@ impl Mock {
             has_signed: AtomicBool::new(false),
             faults: Mutex::default(),
             calls: Mutex::default(),
-        })))
+        };
+        Ok(Self(Arc::new(inner), settings))
+    }
+
+    /// A handle on the same users, sessions, keys and clock, as of another server with these settings on the same database.
+    #[must_use]
+    pub fn with_settings(&self, settings: Settings) -> Self {
+        Self(Arc::clone(&self.0), Arc::new(settings))
     }
 
     /// The mock's URL, `http://<address>`. GoTrue's paths begin with `/auth/v1`, the paths of the
@@ -142,7 +148,7 @@ impl Mock {
     }
 
     pub(crate) fn settings(&self) -> &Settings {
-        &self.0.settings
+        &self.1
     }
 
     pub(crate) fn has_signed(&self) -> bool {

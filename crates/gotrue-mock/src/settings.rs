@@ -25,6 +25,16 @@ pub struct Settings {
     pub code_lifetime: Duration,
     /// The least length of a password (`GOTRUE_PASSWORD_MIN_LENGTH`).
     pub password_length: usize,
+    /// Whether users may sign up (`GOTRUE_DISABLE_SIGNUP`).
+    pub allows_sign_ups: bool,
+    /// Whether users may sign up and in by e-mail address (`GOTRUE_EXTERNAL_EMAIL_ENABLED`).
+    pub allows_emails: bool,
+    /// Whether users may sign up and in by phone number (`GOTRUE_EXTERNAL_PHONE_ENABLED`).
+    pub allows_phones: bool,
+    /// Whether users may sign up anonymously (`GOTRUE_EXTERNAL_ANONYMOUS_USERS_ENABLED`).
+    pub allows_anonymous_users: bool,
+    /// Whether users may link and unlink their identities (`GOTRUE_SECURITY_MANUAL_LINKING_ENABLED`).
+    pub allows_manual_linking: bool,
     /// Features of GoTrue that are switched off. The mock has none of them: a request for a feature that is not switched off
     /// is answered with status 501.
     pub disabled: Vec<Feature>,
@@ -67,6 +77,11 @@ impl Default for Settings {
             providers: vec!["github".to_owned(), "keycloak".to_owned()],
             code_lifetime: Duration::from_hours(1),
             password_length: 6,
+            allows_sign_ups: true,
+            allows_emails: true,
+            allows_phones: true,
+            allows_anonymous_users: true,
+            allows_manual_linking: true,
             disabled: Vec::new(),
             allows_any_header: true,
             rate_limit_header: None,

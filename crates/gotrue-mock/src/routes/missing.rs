@@ -90,7 +90,15 @@ fn check_caller(mock: &Mock, path: &str, headers: &HeaderMap) -> Result<(), Gotr
     let mut segments = path.split('/').skip(1);
     match segments.next() {
         Some("admin") => require_administrator(mock, headers),
-        Some("user" | "factors") => Caller::authenticate(mock, &mock.database(), headers).map(drop),
+        Some("user" | "factors") => {
+            Caller::authenticate(mock, &mock.database(), headers)?;
+            let is_linking = segments.next() == Some("identities");
+            if is_linking && !mock.settings().allows_manual_linking {
+                let message = "Manual linking is disabled";
+                return Err(GotrueError::not_found("manual_linking_disabled", message));
+            }
+            Ok(())
+        }
         _ => Ok(()),
     }
 }

@@ -90,6 +90,7 @@ pub(crate) async fn magic_link(
 ) -> Result<Json<Value>, GotrueError> {
     LimitedRequest::MagicLink.check(&mock, &headers)?;
     let body: Body = parse_json_object(&body, "MagicLinkParams")?;
+    email_enabled(&mock)?;
     if body.email.is_empty() {
         let message = "Password recovery requires an email";
         return Err(GotrueError::unprocessable("validation_failed", message));
@@ -120,12 +121,19 @@ impl Body {
     }
 }
 
+fn email_enabled(mock: &Mock) -> Result<(), GotrueError> {
+    let message = "Email logins are disabled";
+    let refused = || GotrueError::unprocessable("email_provider_disabled", message);
+    mock.settings().allows_emails.then_some(()).ok_or_else(refused)
+}
+
 fn by_email(
     mock: &Mock,
     database: &mut Database,
     body: Body,
     redirect: &Redirect,
 ) -> Result<Json<Value>, GotrueError> {
+    email_enabled(mock)?;
     let (email, challenge) = (parse_email(&body.email)?, body.challenge());
     challenge.check()?;
     let known = database.user_by_email(&email).filter(|user| user.email_confirmed_at.is_some());
@@ -161,6 +169,10 @@ fn by_email(
 }
 
 fn by_phone(mock: &Mock, database: &mut Database, body: Body) -> Result<Json<Value>, GotrueError> {
+    if !mock.settings().allows_phones {
+        let message = "Unsupported phone provider";
+        return Err(GotrueError::bad_request("phone_provider_disabled", message));
+    }
     let phone = parse_phone(&body.phone)?;
     if !matches!(&*body.channel, "" | "sms") {
         let message = "Invalid channel, supported values are 'sms' or 'whatsapp'. 'whatsapp' is only supported if Twilio \

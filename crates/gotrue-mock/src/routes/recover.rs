@@ -17,6 +17,7 @@ use crate::{
     mock::Mock,
     rate_limits::{self, LimitedRequest},
     request::parse_json_object,
+    settings::Settings,
 };
 
 #[derive(Default, Deserialize)]
@@ -39,7 +40,7 @@ impl Body {
     }
 
     /// GoTrue's checks of a request to send a code again, in the same order. Sets the addresses as GoTrue stores them.
-    fn check_resend(&mut self) -> Result<(), GotrueError> {
+    fn check_resend(&mut self, settings: &Settings) -> Result<(), GotrueError> {
         let invalid = |message: &str| Err(GotrueError::bad_request("validation_failed", message));
         match &*self.kind {
             "signup" | "email_change" => self.challenge().check()?,
@@ -58,12 +59,22 @@ impl Body {
         }
         match (&*self.email, &*self.phone) {
             ("", "") => return invalid("Missing email address or phone number"),
+            ("", _) if !settings.allows_phones => {
+                return Err(disabled("phone_provider_disabled", "Phone"));
+            }
+            (_, "") if !settings.allows_emails => {
+                return Err(disabled("email_provider_disabled", "Email"));
+            }
             ("", phone) => self.phone = parse_phone(phone)?,
             (email, "") => self.email = parse_email(email)?,
             _ => return invalid("Only an email address or phone number should be provided."),
         }
         Ok(())
     }
+}
+
+fn disabled(code: &'static str, what: &str) -> GotrueError {
+    GotrueError::bad_request(code, format!("{what} logins are disabled"))
 }
 
 /// Sends a mail for a new password. The answer does not tell whether the address is known.
@@ -74,6 +85,9 @@ pub(crate) async fn recover(
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
     LimitedRequest::Recover.check(&mock, &headers)?;
+    if !mock.settings().allows_emails {
+        return Err(disabled("email_provider_disabled", "Email"));
+    }
     let body: Body = parse_json_object(&body, "RecoverParams")?;
     if body.email.is_empty() {
         let message = "Password recovery requires an email";
@@ -106,7 +120,7 @@ pub(crate) async fn resend(
 ) -> Result<Json<Value>, GotrueError> {
     LimitedRequest::Resend.check(&mock, &headers)?;
     let mut body: Body = parse_json_object(&body, "ResendConfirmationParams")?;
-    body.check_resend()?;
+    body.check_resend(mock.settings())?;
     let mut database = mock.database();
     let user = if body.email.is_empty() {
         database.user_by_phone(&body.phone)

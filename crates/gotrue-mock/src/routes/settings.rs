@@ -39,12 +39,16 @@ pub(crate) async fn settings(State(mock): State<Mock>) -> Json<Value> {
         ((*name).to_owned(), json!(is_enabled))
     };
     let mut external: Map<String, Value> = PROVIDERS.iter().map(provider).collect();
-    for name in ["anonymous_users", "email", "phone"] {
-        external.insert(name.to_owned(), json!(true));
+    for (name, is_enabled) in [
+        ("anonymous_users", settings.allows_anonymous_users),
+        ("email", settings.allows_emails),
+        ("phone", settings.allows_phones),
+    ] {
+        external.insert(name.to_owned(), json!(is_enabled));
     }
     Json(json!({
         "external": external,
-        "disable_signup": false,
+        "disable_signup": !settings.allows_sign_ups,
         "mailer_autoconfirm": settings.confirms_emails,
         "phone_autoconfirm": settings.confirms_phones,
         "sms_provider": "",

@@ -71,10 +71,15 @@ pub(crate) async fn sign_up(
     let given: Body = parse_json_object(&body, "SignupParams")?;
     let data = given.data.unwrap_or_default();
     if given.email.is_empty() && given.phone.is_empty() {
+        if !mock.settings().allows_anonymous_users {
+            let message = "Anonymous sign-ins are disabled";
+            return Err(GotrueError::unprocessable("anonymous_provider_disabled", message));
+        }
         LimitedRequest::AnonymousSignUp.check(&mock, &headers)?;
         return sign_up_anonymously(&mock, data);
     }
     LimitedRequest::SignUp.check(&mock, &headers)?;
+    check_allowed(&mock)?;
     let challenge =
         Challenge { challenge: given.code_challenge, method: given.code_challenge_method };
     if given.password.is_empty() {
@@ -90,6 +95,13 @@ pub(crate) async fn sign_up(
         return invalid("PKCE not supported for phone signups");
     }
     challenge.check()?;
+    let disabled = |code, what| Err(GotrueError::bad_request(code, format!("{what} are disabled")));
+    if given.email.is_empty() && !mock.settings().allows_phones {
+        return disabled("phone_provider_disabled", "Phone signups");
+    }
+    if !given.email.is_empty() && !mock.settings().allows_emails {
+        return disabled("email_provider_disabled", "Email signups");
+    }
     let address = if given.email.is_empty() {
         Address::Phone(parse_phone(&given.phone)?)
     } else {
@@ -117,7 +129,14 @@ pub(crate) async fn sign_up(
     }
 }
 
+fn check_allowed(mock: &Mock) -> Result<(), GotrueError> {
+    let message = "Signups not allowed for this instance";
+    let refused = || GotrueError::unprocessable("signup_disabled", message);
+    mock.settings().allows_sign_ups.then_some(()).ok_or_else(refused)
+}
+
 fn sign_up_anonymously(mock: &Mock, data: Map<String, Value>) -> Result<Response, GotrueError> {
+    check_allowed(mock)?;
     let mut database = mock.database();
     let id = database.create_user(None, String::new().into(), data, mock.now());
     let tokens = begin_session(mock, &mut database, id, "anonymous", UserView::JustCreated)?;

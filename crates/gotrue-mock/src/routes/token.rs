@@ -74,6 +74,14 @@ fn password_grant(mock: &Mock, given: &Credentials) -> Result<Response, GotrueEr
     let mut database = mock.database();
     let user = match (&*given.email, &*given.phone) {
         ("", "") => return invalid("missing email or phone"),
+        (_, "") if !mock.settings().allows_emails => {
+            let message = "Email logins are disabled";
+            return Err(GotrueError::unprocessable("email_provider_disabled", message));
+        }
+        ("", _) if !mock.settings().allows_phones => {
+            let message = "Phone logins are disabled";
+            return Err(GotrueError::unprocessable("phone_provider_disabled", message));
+        }
         (email, "") => database.user_by_email(email),
         ("", phone) => database.user_by_phone(&phone_digits(phone)),
         _ => {

@@ -30,8 +30,24 @@ pub(crate) fn options(instance: &str, address: &str) -> Options {
             let access_token_hook = Some(AccessTokenHook::new(HOOK_URI, change_claims));
             options(Settings { access_token_hook, ..silent }, issuer)
         }
+        "disabled" => options(switched_off(silent), issuer),
         "oauth-server" => options(Settings { disabled: Vec::new(), ..silent }, issuer),
         _ => options(silent, issuer),
+    }
+}
+
+/// The settings of the recorded server `disabled`.
+fn switched_off(settings: Settings) -> Settings {
+    Settings {
+        allows_sign_ups: false,
+        allows_emails: false,
+        allows_phones: false,
+        allows_anonymous_users: false,
+        allows_manual_linking: false,
+        confirms_phones: false,
+        providers: Vec::new(),
+        disabled: vec![Feature::OauthServer, Feature::Passkeys, Feature::Saml, Feature::Scim],
+        ..settings
     }
 }
 

@@ -1,6 +1,7 @@
 //! Plays a recorded scenario against a mock of its own, and compares every reply.
 
 use std::{
+    collections::HashMap,
     net::SocketAddr,
     time::{Duration, SystemTime},
 };
@@ -9,7 +10,7 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gotrue_mock::Mock;
 use reqwest::{Client, Method, redirect};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 
 use crate::{
     effects::Effects,
@@ -47,11 +48,12 @@ struct Player {
     mock: Mock,
     http: Client,
     bindings: Bindings,
-    address: SocketAddr,
+    /// The addresses of the servers with the settings of each instance, all on one database.
+    servers: HashMap<&'static str, SocketAddr>,
 }
 
 /// Plays a scenario. Returns its first difference.
-pub(crate) async fn play(scenario: &Scenario) -> Result<(), Difference> {
+pub(crate) async fn play(scenario: &'static Scenario) -> Result<(), Difference> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let predecessor = scenario.predecessor();
@@ -61,9 +63,20 @@ pub(crate) async fn play(scenario: &Scenario) -> Result<(), Difference> {
     let (stop, stopped) = oneshot::channel::<()>();
     let serving =
         tokio::spawn(gotrue_mock::serve(listener, mock.clone(), async { drop(stopped.await) }));
+    let mut servers = HashMap::from([(exchanges[0].instance.as_str(), address)]);
+    let mut others = JoinSet::new();
+    for exchange in exchanges {
+        if !servers.contains_key(exchange.instance.as_str()) {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            servers.insert(&exchange.instance, listener.local_addr().unwrap());
+            let options = instances::options(&exchange.instance, &format!("http://{address}"));
+            let mock = mock.with_settings(options.settings);
+            others.spawn(gotrue_mock::serve(listener, mock, std::future::pending()));
+        }
+    }
     let http = Client::builder().redirect(redirect::Policy::none()).no_proxy().build().unwrap();
     let mut player =
-        Player { mock, http, bindings: Bindings::new(format!("http://{address}")), address };
+        Player { mock, http, bindings: Bindings::new(format!("http://{address}")), servers };
     player.bind_keys();
     let mut result = Ok(());
     let before = predecessor.map(|scenario| scenario.exchanges.as_slice()).unwrap_or_default();
@@ -166,7 +179,8 @@ impl Player {
 
     async fn send(&self, exchange: &Exchange) -> Result<reqwest::Response, String> {
         let request = &exchange.request;
-        let url = format!("http://{}/auth/v1{}", self.address, self.bindings.fill(&request.path)?);
+        let server = self.servers[exchange.instance.as_str()];
+        let url = format!("http://{server}/auth/v1{}", self.bindings.fill(&request.path)?);
         let method = Method::from_bytes(request.method.as_bytes()).unwrap();
         let mut sent = self.http.request(method, url);
         for (name, value) in &request.headers {
