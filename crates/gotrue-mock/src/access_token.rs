@@ -94,7 +94,9 @@ fn hooked_claims(
     let mut event = serde_json::to_value(claims)
         .map_err(|error| GotrueError::unexpected_failure(error.to_string()))?;
     if !mock.has_signed() {
-        event["aud"] = json!([claims.aud]);
+        if let Some(aud) = event.get_mut("aud") {
+            *aud = json!([claims.aud]);
+        }
     }
     let hooked = hook.run(&event, claims.sub, method)?;
     mock.set_signed();

@@ -52,11 +52,10 @@ impl AccessTokenHook {
         let failure = |message: String| GotrueError::unexpected_failure(message).without_code();
         let claims = output.get_mut("claims").map(Value::take).filter(Value::is_object);
         let claims = claims.ok_or_else(|| failure("output claims field is missing".to_owned()))?;
-        let missing: String = REQUIRED_CLAIMS
-            .iter()
-            .filter(|name| claims.get(**name).is_none())
-            .map(|name| format!("- (root): {name} is required\n"))
-            .collect();
+        let mut missing = String::new();
+        for name in REQUIRED_CLAIMS.into_iter().filter(|name| claims.get(*name).is_none()) {
+            missing.extend(["- (root): ", name, " is required\n"]);
+        }
         if missing.is_empty() {
             return Ok(claims);
         }

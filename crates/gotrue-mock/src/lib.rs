@@ -8,6 +8,20 @@
 //! 4. The caller of [`Mock::new`] supplies the time, which a test can advance further. The `Date`
 //!    header shows this time, except on answers to CORS preflights, whose `Date` is the system's
 //!    time.
+//!
+//! # Not in the mock
+//!
+//! GoTrue's endpoints of these features are answered with status 501 and the code `not_implemented`. A test can switch a
+//! feature off by [`Settings::disabled`], then the answer is GoTrue's own 404. Other unknown paths are 404.
+//!
+//! | Feature | Endpoints |
+//! |---|---|
+//! | Passkeys | `/passkeys…`, `/admin/users/{id}/passkeys…` |
+//! | OAuth 2.1 server | `/oauth/…`, `/user/oauth/grants`, `/admin/oauth/clients…`, `/.well-known/oauth-authorization-server` |
+//! | SAML 2.0 | `/sso`, `/sso/saml/…`, `/admin/sso/providers…` |
+//! | SCIM | `/scim/v2/…` |
+//! | Custom identity providers | `/admin/custom-providers…` |
+//! | Web3 | `POST /token?grant_type=web3` |
 
 mod access_token;
 mod access_token_hook;

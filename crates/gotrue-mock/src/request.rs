@@ -15,11 +15,7 @@ pub(crate) fn query_parameter(query: Option<&str>, name: &str) -> String {
 
 pub(crate) fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, GotrueError> {
     serde_json::from_slice(body).map_err(|error| {
-        if error.is_eof() {
-            bad_json("unexpected end of JSON input")
-        } else {
-            bad_json(&error.to_string())
-        }
+        if error.is_eof() { bad_json(UNEXPECTED_END) } else { bad_json(&error.to_string()) }
     })
 }
 
@@ -47,7 +43,30 @@ pub(crate) fn parse_json_object<T: Default + DeserializeOwned>(
     })
 }
 
+/// Reads the object of `POST /magiclink`, for which GoTrue uses another function of Go's, with other messages (recorded:
+/// `body-none-magiclink`).
+pub(crate) fn decode_json_object<T: Default + DeserializeOwned>(
+    body: &[u8],
+    go_type: &str,
+) -> Result<T, GotrueError> {
+    parse_json_object(body, go_type).map_err(|error| {
+        let (_, code, message) = error.parts();
+        let reason = match message.strip_prefix(BAD_JSON).unwrap_or(message) {
+            UNEXPECTED_END if body.trim_ascii().is_empty() => "EOF",
+            UNEXPECTED_END => "unexpected EOF",
+            other => other,
+        };
+        let message = format!("Could not read verification params: {reason}");
+        GotrueError::bad_request(code, message)
+    })
+}
+
+/// Begins the message of every error of a body.
+const BAD_JSON: &str = "Could not parse request body as JSON: ";
+/// Go's error for a body that ends too early.
+const UNEXPECTED_END: &str = "unexpected end of JSON input";
+
 fn bad_json(reason: &str) -> GotrueError {
-    let message = format!("Could not parse request body as JSON: {reason}");
+    let message = format!("{BAD_JSON}{reason}");
     GotrueError::bad_request("bad_json", message)
 }

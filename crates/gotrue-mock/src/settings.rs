@@ -6,6 +6,7 @@ use crate::{access_token_hook::AccessTokenHook, error::GotrueError};
 
 /// The settings. The defaults are those of a local project: every new user is confirmed at once.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "GoTrue has a setting for each")]
 pub struct Settings {
     /// Where links lead back to (`GOTRUE_SITE_URL`).
     pub site_url: String,

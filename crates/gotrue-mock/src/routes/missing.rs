@@ -55,8 +55,7 @@ const ENDPOINTS: [(&str, MethodFilter); 29] = [
 
 /// Adds the endpoints, and the answer to unknown paths.
 pub(crate) fn add_to(router: Router<Mock>) -> Router<Mock> {
-    let routes = ENDPOINTS.into_iter();
-    let router = routes.fold(router, |router, (path, methods)| {
+    let router = ENDPOINTS.into_iter().fold(router, |router, (path, methods)| {
         let answer = move |State(mock): State<Mock>, method: Method, headers: HeaderMap| async move {
             missing(&mock, &method, path, &headers)
         };

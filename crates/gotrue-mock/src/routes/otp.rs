@@ -17,7 +17,7 @@ use crate::{
     mailer::{self, Redirect},
     mock::Mock,
     rate_limits::{self, LimitedRequest},
-    request::parse_json_object,
+    request::{decode_json_object, parse_json_object},
     routes::sign_up::{Address, SignUp, SignedUp, create},
 };
 
@@ -89,7 +89,7 @@ pub(crate) async fn magic_link(
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
     LimitedRequest::MagicLink.check(&mock, &headers)?;
-    let body: Body = parse_json_object(&body, "MagicLinkParams")?;
+    let body: Body = decode_json_object(&body, "MagicLinkParams")?;
     email_enabled(&mock)?;
     if body.email.is_empty() {
         let message = "Password recovery requires an email";
