@@ -93,12 +93,10 @@ fn hooked_claims(
 ) -> Result<Value, GotrueError> {
     let mut event = serde_json::to_value(claims)
         .map_err(|error| GotrueError::unexpected_failure(error.to_string()))?;
-    if !mock.has_signed() {
-        if let Some(aud) = event.get_mut("aud") {
-            *aud = json!([claims.aud]);
-        }
+    if let Some(aud) = event.get_mut("aud").filter(|_| !mock.has_signed()) {
+        *aud = json!([claims.aud]);
     }
     let hooked = hook.run(&event, claims.sub, method)?;
-    mock.set_signed();
+    mock.set_signed(true);
     Ok(hooked)
 }

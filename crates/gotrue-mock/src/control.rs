@@ -187,5 +187,6 @@ impl Mock {
         self.clear_faults();
         self.call_log().clear();
         self.reset_keys();
+        self.set_signed(false);
     }
 }

@@ -155,8 +155,8 @@ impl Mock {
         self.0.has_signed.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set_signed(&self) {
-        self.0.has_signed.store(true, Ordering::Relaxed);
+    pub(crate) fn set_signed(&self, has_signed: bool) {
+        self.0.has_signed.store(has_signed, Ordering::Relaxed);
     }
 
     pub(crate) fn version(&self) -> &str {
