@@ -21,7 +21,7 @@ const REQUIRED_CLAIMS: [&str; 9] =
 #[derive(Clone)]
 pub struct AccessTokenHook {
     uri: String,
-    function: Arc<dyn Fn(Value) -> Option<Value> + Send + Sync>,
+    function: Arc<dyn Fn(&Value) -> Option<Value> + Send + Sync>,
 }
 
 impl AccessTokenHook {
@@ -29,7 +29,7 @@ impl AccessTokenHook {
     /// `pg-functions://postgres/auth/claims`.
     pub fn new(
         uri: &str,
-        function: impl Fn(Value) -> Option<Value> + Send + Sync + 'static,
+        function: impl Fn(&Value) -> Option<Value> + Send + Sync + 'static,
     ) -> Self {
         Self { uri: uri.to_owned(), function: Arc::new(function) }
     }
@@ -43,7 +43,7 @@ impl AccessTokenHook {
     ) -> Result<Value, GotrueError> {
         let event =
             json!({ "user_id": user_id, "claims": claims, "authentication_method": method });
-        let mut output = (self.function)(event).ok_or_else(|| {
+        let mut output = (self.function)(&event).ok_or_else(|| {
             GotrueError::unexpected_failure(format!("Error running hook URI: {}", self.uri))
         })?;
         if let Some(error) = output.get("error").filter(|error| !error.is_null()) {

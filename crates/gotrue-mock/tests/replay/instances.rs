@@ -71,7 +71,7 @@ fn limiting(settings: Settings) -> Settings {
 const HOOK_URI: &str = "pg-functions://postgres/auth/rec_claims";
 
 /// The hook of the recorded server `hook`. The address tells what it does.
-fn change_claims(event: Value) -> Option<Value> {
+fn change_claims(event: &Value) -> Option<Value> {
     let email = event["claims"]["email"].as_str().unwrap_or_default();
     match email.split('@').next().unwrap_or_default() {
         "refused" => Some(json!({ "error": { "http_code": 403, "message": "Not today" } })),
