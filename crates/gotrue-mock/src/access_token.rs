@@ -3,10 +3,13 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::{error::GotrueError, mock::Mock, session::Session, user::User};
+use crate::{
+    access_token_hook::AccessTokenHook, error::GotrueError, mock::Mock, session::Session,
+    user::User,
+};
 
 /// The claims, in the order in which GoTrue writes them.
 #[derive(Serialize)]
@@ -46,7 +49,13 @@ pub(crate) struct AccessToken {
 
 impl AccessToken {
     /// Signs an access token for a session; its `iat` is the mock's time.
-    pub(crate) fn issue(mock: &Mock, user: &User, session: &Session) -> Result<Self, GotrueError> {
+    /// `method` tells a hook how the user signed in.
+    pub(crate) fn issue(
+        mock: &Mock,
+        user: &User,
+        session: &Session,
+        method: &str,
+    ) -> Result<Self, GotrueError> {
         let iat = unix_seconds(mock.now());
         let (aal, low_aal_time) = (session.token_aal(), mock.settings().sessions.low_aal);
         let lifetime = iat + mock.token_lifetime().as_secs();
@@ -74,10 +83,11 @@ impl AccessToken {
             session_id: session.id,
             is_anonymous: user.is_anonymous,
         };
-        let token = mock
-            .keys()
-            .sign(&claims)
-            .map_err(|error| GotrueError::unexpected_failure(error.to_string()))?;
+        let token = match &mock.settings().access_token_hook {
+            Some(hook) => mock.keys().sign(&hooked_claims(mock, hook, &claims, method)?),
+            None => mock.keys().sign(&claims),
+        };
+        let token = token.map_err(|error| GotrueError::unexpected_failure(error.to_string()))?;
         Ok(Self { token, expires_at, expires_in: expires_at.saturating_sub(iat) })
     }
 }
@@ -85,4 +95,22 @@ impl AccessToken {
 /// A time in whole seconds since the Unix epoch.
 pub(crate) fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// The claims after the hook. A GoTrue process writes `aud` as an array in the event until it has signed its first token
+/// (recorded: `hook-signup`, `hook-refresh`).
+fn hooked_claims(
+    mock: &Mock,
+    hook: &AccessTokenHook,
+    claims: &Claims<'_>,
+    method: &str,
+) -> Result<Value, GotrueError> {
+    let mut event = serde_json::to_value(claims)
+        .map_err(|error| GotrueError::unexpected_failure(error.to_string()))?;
+    if let Some(aud) = event.get_mut("aud").filter(|_| !mock.has_signed()) {
+        *aud = json!([claims.aud]);
+    }
+    let hooked = hook.run(&event, claims.sub, method)?;
+    mock.set_signed(true);
+    Ok(hooked)
 }

@@ -54,8 +54,12 @@ impl Mock {
         let mut database = self.database();
         let (session_id, refresh_token) =
             database.begin_session(user_id, "password", self.now())?;
-        let token =
-            AccessToken::issue(self, database.user(user_id)?, database.session(session_id)?);
+        let token = AccessToken::issue(
+            self,
+            database.user(user_id)?,
+            database.session(session_id)?,
+            "password",
+        );
         let access_token = token.ok()?.token;
         Some(Tokens { user_id, session_id, access_token, refresh_token })
     }
@@ -183,5 +187,6 @@ impl Mock {
         self.clear_faults();
         self.call_log().clear();
         self.reset_keys();
+        self.set_signed(false);
     }
 }

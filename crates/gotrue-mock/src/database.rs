@@ -20,6 +20,7 @@ use crate::{
     identity::Identity,
     one_time_tokens::CodeKind,
     outbox::Mail,
+    rate_limits::RateLimits,
     refresh_token::TokenFamily,
     session::{Aal, AuthenticationMethod, Session},
     session_expiry::SessionExpiry,
@@ -44,6 +45,8 @@ pub(crate) struct Database {
     pub(crate) external_flows: Vec<ExternalFlow>,
     /// The mails and text messages, oldest first.
     pub(crate) outbox: Vec<Mail>,
+    /// The requests and messages that count for rate limits.
+    pub(crate) rate_limits: RateLimits,
     sessions: HashMap<Uuid, Session>,
     /// All refresh tokens, including revoked ones, with the ids of their sessions.
     refresh_tokens: HashMap<String, Uuid>,
@@ -62,6 +65,7 @@ impl Database {
             flow_states: Vec::new(),
             external_flows: Vec::new(),
             outbox: Vec::new(),
+            rate_limits: RateLimits::default(),
             sessions: HashMap::new(),
             refresh_tokens: HashMap::new(),
             last_serial: 0,

@@ -3,7 +3,7 @@
 use axum::{
     Json,
     body::Body,
-    http::{HeaderMap, HeaderValue, StatusCode},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
@@ -23,6 +23,8 @@ pub(crate) struct GotrueError {
     user_id: Option<Uuid>,
     /// The value of the header `sb-auth-session-id`, which GoTrue sends with a refused refresh.
     session_id: Option<Uuid>,
+    /// The value of the header `sb-auth-refresh-token-prefix`, which GoTrue sends although a hook refused the session.
+    refresh_token_prefix: Option<Box<HeaderValue>>,
     has_code_header: bool,
     /// The body in the initial API version, if it is an error of PostgreSQL that GoTrue passes on.
     database_error: Option<Box<Value>>,
@@ -38,6 +40,7 @@ impl GotrueError {
             message: message.into(),
             user_id: None,
             session_id: None,
+            refresh_token_prefix: None,
             has_code_header: true,
             database_error: None,
             weak_password_reasons: Vec::new(),
@@ -63,8 +66,17 @@ impl GotrueError {
     /// The error 501 for a request that a real GoTrue supports and the mock does not. `endpoint` is
     /// for example `PUT /user with email`.
     pub(crate) fn not_implemented(endpoint: &str) -> Self {
-        let message = format!("The mock does not have {endpoint}");
+        let message = format!(
+            "The mock does not have {endpoint}. The documentation of the crate gotrue-mock lists such endpoints under \
+             \"Not in the mock\"."
+        );
         Self::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", message)
+    }
+
+    /// The answer to a body of more than `limit` bytes.
+    pub(crate) fn payload_too_large(limit: usize) -> Self {
+        let message = format!("Request body too large (max {limit} bytes)");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "request_entity_too_large", message)
     }
 
     pub(crate) fn unprocessable(code: &'static str, message: impl Into<String>) -> Self {
@@ -106,6 +118,27 @@ impl GotrueError {
         Self { database_error: Some(Box::new(error)), ..Self::unexpected_failure(message) }
     }
 
+    pub(crate) fn too_many_requests(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, code, message)
+    }
+
+    /// A hook's refusal. It has no header `x-sb-error-code` (recorded: `hook-refused`).
+    pub(crate) fn of_hook(status: StatusCode, message: &str) -> Self {
+        Self::new(status, "unknown", message).without_code()
+    }
+
+    /// The same error without the header `x-sb-error-code`.
+    pub(crate) fn without_code(self) -> Self {
+        Self { has_code_header: false, ..self }
+    }
+
+    /// Adds the beginning of the refresh token of a session that a hook refused.
+    pub(crate) fn with_refresh_token(mut self, token: &str) -> Self {
+        let prefix = token.get(..5).and_then(|prefix| HeaderValue::from_str(prefix).ok());
+        self.refresh_token_prefix = prefix.map(Box::new);
+        self
+    }
+
     /// Status, code and message, for an error that is told in a redirect.
     pub(crate) fn parts(&self) -> (StatusCode, &'static str, &str) {
         (self.status, self.code, &self.message)
@@ -135,6 +168,10 @@ impl GotrueError {
             self.add_weak_password_reasons(&mut response, version);
         }
         insert_session_headers(response.headers_mut(), self.user_id, self.session_id);
+        let prefix = self.refresh_token_prefix.clone();
+        response.headers_mut().extend(
+            prefix.map(|prefix| (HeaderName::from_static("sb-auth-refresh-token-prefix"), *prefix)),
+        );
         response
     }
 

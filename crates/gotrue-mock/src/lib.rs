@@ -8,8 +8,23 @@
 //! 4. The caller of [`Mock::new`] supplies the time, which a test can advance further. The `Date`
 //!    header shows this time, except on answers to CORS preflights, whose `Date` is the system's
 //!    time.
+//!
+//! # Not in the mock
+//!
+//! GoTrue's endpoints of these features are answered with status 501 and the code `not_implemented`. A test can switch a
+//! feature off by [`Settings::disabled`], then the answer is GoTrue's own 404. Other unknown paths are 404.
+//!
+//! | Feature | Endpoints |
+//! |---|---|
+//! | Passkeys | `/passkeys…`, `/admin/users/{id}/passkeys…` |
+//! | OAuth 2.1 server | `/oauth/…`, `/user/oauth/grants`, `/admin/oauth/clients…`, `/.well-known/oauth-authorization-server` |
+//! | SAML 2.0 | `/sso`, `/sso/saml/…`, `POST /admin/sso/providers`, `/admin/sso/providers/{id}` |
+//! | SCIM | `/scim/v2/…` |
+//! | Custom identity providers | `POST /admin/custom-providers`, `/admin/custom-providers/{id}` |
+//! | Web3 | `POST /token?grant_type=web3` |
 
 mod access_token;
+mod access_token_hook;
 mod address_change;
 mod algorithm;
 mod authentication;
@@ -25,6 +40,7 @@ mod factor;
 mod faults;
 mod flow_state;
 mod go_duration;
+mod go_json;
 mod identity;
 mod jwk;
 mod keys;
@@ -36,6 +52,7 @@ mod one_time_tokens;
 mod outbox;
 mod pagination;
 mod person;
+mod rate_limits;
 mod redirect;
 mod refresh_token;
 mod request;
@@ -49,8 +66,10 @@ mod session_response;
 mod settings;
 mod totp;
 mod user;
+mod user_rows;
 mod verification;
 
+pub use access_token_hook::AccessTokenHook;
 pub use algorithm::Algorithm;
 pub use calls::Call;
 pub use clock::ClockLimitError;
@@ -64,5 +83,6 @@ pub use person::Person;
 pub use server::serve;
 pub use session_expiry::SessionExpiry;
 pub use session_limits::SessionLimits;
-pub use settings::Settings;
+pub use settings::{Feature, Settings};
 pub use totp::totp_code;
+pub use user_rows::{RefreshTokenRows, UserRows};

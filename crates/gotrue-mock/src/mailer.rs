@@ -10,6 +10,7 @@ use crate::{
     mock::Mock,
     one_time_tokens::{CodeKind, PKCE_PREFIX, new_code, token_hash},
     outbox::Mail,
+    rate_limits,
     request::query_parameter,
     settings::Settings,
 };
@@ -160,9 +161,24 @@ pub(crate) fn send_text(
     send_text_with(mock, database, user_id, phone, CodeKind::Confirmation)
 }
 
-/// GoTrue's error where no text message can be sent to this number.
-pub(crate) fn check_texts(mock: &Mock, phone: &str) -> Result<(), GotrueError> {
-    if mock.settings().sends_texts || mock.settings().fixed_codes.contains_key(phone) {
+/// GoTrue's error where the user may have no text message yet, or none can be sent to this number. Counts the message.
+pub(crate) fn check_texts(
+    mock: &Mock,
+    database: &mut Database,
+    user_id: Uuid,
+    phone: &str,
+    code_kind: CodeKind,
+) -> Result<(), GotrueError> {
+    let sent_at = database.user(user_id).and_then(|user| match code_kind {
+        CodeKind::Confirmation => user.confirmation_sent_at,
+        other => user.codes.sent_at(other),
+    });
+    rate_limits::check_text_interval(mock, sent_at)?;
+    if mock.settings().fixed_codes.contains_key(phone) {
+        return Ok(());
+    }
+    rate_limits::check_text(mock, database)?;
+    if mock.settings().sends_texts {
         return Ok(());
     }
     Err(GotrueError::unexpected_failure("Unable to get SMS provider"))
@@ -176,7 +192,18 @@ pub(crate) fn send_text_with(
     phone: &str,
     code_kind: CodeKind,
 ) -> Result<Option<&'static str>, GotrueError> {
-    check_texts(mock, phone)?;
+    check_texts(mock, database, user_id, phone, code_kind)?;
+    Ok(send_checked_text(mock, database, user_id, phone, code_kind))
+}
+
+/// The text message after [`check_texts`]. Returns its id, which only a fixed code has.
+pub(crate) fn send_checked_text(
+    mock: &Mock,
+    database: &mut Database,
+    user_id: Uuid,
+    phone: &str,
+    code_kind: CodeKind,
+) -> Option<&'static str> {
     let now = mock.now();
     let fixed = mock.settings().fixed_codes.get(phone).cloned();
     let message_id = fixed.is_some().then_some("test-otp");
@@ -192,5 +219,5 @@ pub(crate) fn send_text_with(
         let to = phone.to_owned();
         database.outbox.push(Mail { to, kind: "sms", token: code, token_hash: None, link: None });
     }
-    Ok(message_id)
+    message_id
 }

@@ -5,7 +5,10 @@ use std::{
     fmt,
     net::SocketAddr,
     num::NonZeroU32,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -62,18 +65,19 @@ impl Default for Options {
 /// A handle on one mock; all clones share its state. [`serve`](crate::serve) answers requests with
 /// it.
 #[derive(Clone)]
-pub struct Mock(Arc<Inner>);
+pub struct Mock(Arc<Inner>, Arc<Settings>);
 
 struct Inner {
     url: String,
     issuer: String,
     token_lifetime: Duration,
-    settings: Settings,
     version: String,
     clock: MockClock,
     initial_keys: KeyRing,
     keys: Mutex<KeyRing>,
     database: Mutex<Database>,
+    /// Whether an access token was signed whose claims a hook had seen.
+    has_signed: AtomicBool,
     /// The active faults, oldest first.
     faults: Mutex<Vec<Fault>>,
     /// The log of calls, oldest first.
@@ -96,19 +100,27 @@ impl Mock {
             .key_ring(options.algorithm)
             .ok_or(JwkError::NoKey(options.algorithm))?;
         let url = format!("http://{address}");
-        Ok(Self(Arc::new(Inner {
+        let settings = Arc::new(options.settings);
+        let inner = Inner {
             issuer: options.issuer.unwrap_or_else(|| format!("{url}/auth/v1")),
             url,
             token_lifetime: options.token_lifetime,
-            settings: options.settings,
             version: options.version,
             clock: MockClock::new(now),
             initial_keys: keys.clone(),
             keys: Mutex::new(keys),
             database: Mutex::new(Database::new(options.seed)),
+            has_signed: AtomicBool::new(false),
             faults: Mutex::default(),
             calls: Mutex::default(),
-        })))
+        };
+        Ok(Self(Arc::new(inner), settings))
+    }
+
+    /// A handle on the same users, sessions, keys and clock, as of another server with these settings on the same database.
+    #[must_use]
+    pub fn with_settings(&self, settings: Settings) -> Self {
+        Self(Arc::clone(&self.0), Arc::new(settings))
     }
 
     /// The mock's URL, `http://<address>`. GoTrue's paths begin with `/auth/v1`, the paths of the
@@ -136,7 +148,15 @@ impl Mock {
     }
 
     pub(crate) fn settings(&self) -> &Settings {
-        &self.0.settings
+        &self.1
+    }
+
+    pub(crate) fn has_signed(&self) -> bool {
+        self.0.has_signed.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_signed(&self, has_signed: bool) {
+        self.0.has_signed.store(has_signed, Ordering::Relaxed);
     }
 
     pub(crate) fn version(&self) -> &str {

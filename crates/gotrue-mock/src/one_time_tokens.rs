@@ -21,6 +21,20 @@ pub(crate) enum CodeKind {
     Reauthentication,
 }
 
+impl CodeKind {
+    /// GoTrue's name of the row's type.
+    pub(crate) fn row_name(self) -> &'static str {
+        match self {
+            Self::Confirmation => "confirmation_token",
+            Self::Recovery => "recovery_token",
+            Self::EmailChangeCurrent => "email_change_token_current",
+            Self::EmailChangeNew => "email_change_token_new",
+            Self::PhoneChange => "phone_change_token",
+            Self::Reauthentication => "reauthentication_token",
+        }
+    }
+}
+
 /// The codes of one user.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct OneTimeTokens {
@@ -65,6 +79,11 @@ impl OneTimeTokens {
 
     pub(crate) fn sent_at(&self, kind: CodeKind) -> Option<SystemTime> {
         self.sent_at.get(&kind).copied()
+    }
+
+    /// The kinds of the rows.
+    pub(crate) fn row_kinds(&self) -> impl Iterator<Item = CodeKind> {
+        self.rows.keys().copied()
     }
 
     /// Whether a row of one of these kinds has this token hash.

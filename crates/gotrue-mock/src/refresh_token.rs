@@ -50,6 +50,12 @@ impl TokenFamily {
         self.0.iter().map(|token| token.token.as_str())
     }
 
+    /// The number of tokens that are not revoked, and of those that are.
+    pub(crate) fn counts(&self) -> (usize, usize) {
+        let live = self.0.iter().filter(|token| token.revoked_at.is_none()).count();
+        (live, self.0.len() - live)
+    }
+
     /// Deletes the tokens that were revoked over [`CLEANUP_AGE`] ago, and returns them.
     pub(crate) fn clean_up(&mut self, now: SystemTime) -> Vec<String> {
         let is_due = |token: &mut RefreshToken| {

@@ -11,8 +11,8 @@ use crate::{
     mock::Mock,
     routes::{
         admin, authorize, callback, consent, control, discovery, factor_verification, factors,
-        health, identities, invite, logout, otp, reauthenticate, recover, settings, sign_up, token,
-        user, user_update, verify,
+        health, identities, invite, logout, missing, otp, reauthenticate, recover, settings,
+        sign_up, token, user, user_update, verify,
     },
 };
 
@@ -25,33 +25,16 @@ pub(crate) fn router(mock: Mock) -> Router {
 }
 
 fn gotrue() -> Router<Mock> {
-    Router::new()
+    let user = || get(user::get_user).put(user_update::update_user).fallback(user::wrong_method);
+    let router = Router::new()
         .route("/signup", post(sign_up::sign_up))
         .route("/token", post(token::token))
         .route("/logout", post(logout::logout))
-        .route("/user", get(user::get_user).put(user_update::update_user))
+        .route("/user", user())
+        .route("/user/", user())
         .route("/reauthenticate", get(reauthenticate::reauthenticate))
-        .route("/admin/users", get(admin::list::list).post(admin::create::create))
-        .route(
-            "/admin/users/{id}",
-            get(admin::users::get).put(admin::update::update).delete(admin::users::delete),
-        )
-        .route("/admin/users/{id}/factors", get(admin::factors::list))
-        .route(
-            "/admin/users/{id}/factors/{factor_id}",
-            put(admin::factors::update).delete(admin::factors::delete),
-        )
-        .route("/admin/audit", get(admin::audit::audit))
-        .route("/admin/generate_link", post(admin::links::generate))
         .route("/invite", post(invite::invite))
-        .route("/sso", post(admin::sso::sign_in))
-        .route("/admin/sso/providers", get(admin::sso::saml_providers))
-        .route(
-            "/admin/custom-providers",
-            get(admin::sso::custom_providers).post(admin::sso::create_custom_provider),
-        )
         .route("/.well-known/jwks.json", get(discovery::jwks))
-        .route("/.well-known/oauth-authorization-server", get(discovery::oauth_server))
         .route("/.well-known/openid-configuration", get(discovery::openid_configuration))
         .route("/health", get(health::health))
         .route("/otp", post(otp::otp))
@@ -67,7 +50,30 @@ fn gotrue() -> Router<Mock> {
         .route("/authorize", get(authorize::authorize))
         .route("/callback", get(callback::callback).post(callback::callback_by_form))
         .route("/user/identities/authorize", get(authorize::authorize_linking))
-        .route("/user/identities/{id}", delete(identities::delete_identity))
+        .route("/user/identities/{id}", delete(identities::delete_identity));
+    missing::add_to(administration(router))
+}
+
+/// The endpoints that only an administrator may use.
+fn administration(router: Router<Mock>) -> Router<Mock> {
+    router
+        .route("/admin/users", get(admin::list::list).post(admin::create::create))
+        .route(
+            "/admin/users/{id}",
+            get(admin::users::get).put(admin::update::update).delete(admin::users::delete),
+        )
+        .route("/admin/users/{id}/factors", get(admin::factors::list))
+        .route(
+            "/admin/users/{id}/factors/{factor_id}",
+            put(admin::factors::update).delete(admin::factors::delete),
+        )
+        .route("/admin/audit", get(admin::audit::audit))
+        .route("/admin/generate_link", post(admin::links::generate))
+        .route("/admin/sso/providers", get(admin::sso::saml_providers))
+        .route(
+            "/admin/custom-providers",
+            get(admin::sso::custom_providers).post(admin::sso::create_custom_provider),
+        )
 }
 
 fn controls() -> Router<Mock> {
@@ -87,7 +93,7 @@ fn controls() -> Router<Mock> {
 }
 
 /// The answer of Go's router to an unknown path.
-async fn not_found() -> Response {
+pub(crate) async fn not_found() -> Response {
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),

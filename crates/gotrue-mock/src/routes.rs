@@ -13,6 +13,7 @@ pub(crate) mod id_token;
 pub(crate) mod identities;
 pub(crate) mod invite;
 pub(crate) mod logout;
+pub(crate) mod missing;
 pub(crate) mod otp;
 pub(crate) mod reauthenticate;
 pub(crate) mod recover;

@@ -10,7 +10,7 @@ use axum::{
     Router,
     body::Body,
     http::{
-        HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
+        HeaderMap, HeaderValue, Method, Request, Response,
         header::{ALLOW, DATE, ORIGIN},
     },
     response::IntoResponse,
@@ -100,7 +100,7 @@ async fn answer(
 ) -> Result<Response<Body>, ConnectionError> {
     let has_origin = request.headers().contains_key(ORIGIN);
     let version = ApiVersion::from_headers(request.headers());
-    if let Some(preflight) = cors::preflight(request.method(), request.headers()) {
+    if let Some(preflight) = cors::preflight(&request, mock.settings()) {
         return Ok(preflight);
     }
     let (head, body) = request.into_parts();
@@ -115,7 +115,7 @@ async fn answer(
             let request = Request::from_parts(head, body);
             respond(router, request, fault, version).await?
         }
-        Err(_) => StatusCode::PAYLOAD_TOO_LARGE.into_response(),
+        Err(_) => GotrueError::payload_too_large(BODY_LIMIT).into_response(),
     };
     if let Some(error) = response.extensions_mut().remove::<GotrueError>() {
         response = error.to_response(version);

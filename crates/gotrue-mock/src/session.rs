@@ -64,6 +64,11 @@ impl Session {
         if has_second { Aal::Two } else { Aal::One }
     }
 
+    /// The number of its refresh tokens that are not revoked, and of those that are.
+    pub(crate) fn token_counts(&self) -> (usize, usize) {
+        self.tokens.counts()
+    }
+
     /// GoTrue's `IsRecovery`: a session that began with a code counts as a recovery of the password (recorded:
     /// `strict-otp-session`).
     pub(crate) fn is_recovery(&self) -> bool {

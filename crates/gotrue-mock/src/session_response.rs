@@ -35,17 +35,23 @@ pub(crate) fn begin_session(
     let begun = database.begin_session(user_id, method, mock.now());
     let (session_id, refresh_token) =
         begun.ok_or_else(|| GotrueError::unexpected_failure("Database error granting user"))?;
-    SessionTokens::of(mock, database, session_id, refresh_token, view)
+    let tokens = SessionTokens::of(mock, database, session_id, refresh_token.clone(), view, method);
+    tokens.map_err(|error| {
+        // GoTrue's transaction rolls the session back, but its headers are set already (recorded: `hook-refused`).
+        database.delete_session(session_id);
+        error.with_session(user_id, Some(session_id)).with_refresh_token(&refresh_token)
+    })
 }
 
 impl SessionTokens {
-    /// The tokens of a session that exists.
+    /// The tokens of a session that exists. `method` tells a hook how the user signed in.
     pub(crate) fn of(
         mock: &Mock,
         database: &Database,
         session_id: Uuid,
         refresh_token: String,
         view: UserView,
+        method: &str,
     ) -> Result<Self, GotrueError> {
         let session = database.session(session_id);
         let user = session.and_then(|session| database.user(session.user_id));
@@ -53,7 +59,7 @@ impl SessionTokens {
             return Err(GotrueError::unexpected_failure("Database error finding session"));
         };
         let AccessToken { token, expires_at, expires_in } =
-            AccessToken::issue(mock, user, session)?;
+            AccessToken::issue(mock, user, session, method)?;
         let body = json!({
             "access_token": token,
             "token_type": "bearer",

@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{person::Person, routes::settings::PROVIDERS, session_limits::SessionLimits};
+use crate::{
+    access_token_hook::AccessTokenHook, error::GotrueError, person::Person,
+    routes::settings::PROVIDERS, session_limits::SessionLimits,
+};
 
 /// The settings. The defaults are those of a local project: every new user is confirmed at once.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "GoTrue has a switch for each")]
+#[expect(clippy::struct_excessive_bools, reason = "GoTrue has a setting for each")]
 pub struct Settings {
     /// Where links lead back to (`GOTRUE_SITE_URL`).
     pub site_url: String,
@@ -46,6 +49,44 @@ pub struct Settings {
     pub sessions: SessionLimits,
     /// The types of second factors that users can enrol, `totp` and `phone` (`GOTRUE_MFA_<TYPE>_ENROLL_ENABLED`).
     pub factor_types: Vec<String>,
+    /// Whether users may sign up (`GOTRUE_DISABLE_SIGNUP`).
+    pub allows_sign_ups: bool,
+    /// Whether users may sign up and in by e-mail address (`GOTRUE_EXTERNAL_EMAIL_ENABLED`).
+    pub allows_emails: bool,
+    /// Whether users may sign up and in by phone number (`GOTRUE_EXTERNAL_PHONE_ENABLED`).
+    pub allows_phones: bool,
+    /// Whether users may sign up anonymously (`GOTRUE_EXTERNAL_ANONYMOUS_USERS_ENABLED`).
+    pub allows_anonymous_users: bool,
+    /// Whether users may link and unlink their identities (`GOTRUE_SECURITY_MANUAL_LINKING_ENABLED`).
+    pub allows_manual_linking: bool,
+    /// Features of GoTrue that are switched off. The mock has none of them: a request for a feature that is not switched off
+    /// is answered with status 501.
+    pub disabled: Vec<Feature>,
+    /// Whether a preflight may name any header, as the API gateway in front of a hosted GoTrue allows. GoTrue itself has a
+    /// list, which lacks `apikey` (recorded: `preflight-apikey`).
+    pub allows_any_header: bool,
+    /// The request header that tells clients apart (`GOTRUE_RATE_LIMIT_HEADER`). Without it, no request limit applies.
+    pub rate_limit_header: Option<String>,
+    /// Sign-ups, codes and changes of a user that a client may request in five minutes, after a burst of 30
+    /// (`GOTRUE_RATE_LIMIT_OTP`).
+    pub codes_per_five_minutes: u32,
+    /// Sign-ins and refreshes that a client may request in five minutes, after a burst of 30
+    /// (`GOTRUE_RATE_LIMIT_TOKEN_REFRESH`).
+    pub tokens_per_five_minutes: u32,
+    /// Verifications that a client may request in five minutes, after a burst of 30 (`GOTRUE_RATE_LIMIT_VERIFY`).
+    pub verifications_per_five_minutes: u32,
+    /// Anonymous sign-ups that a client may request in an hour (`GOTRUE_RATE_LIMIT_ANONYMOUS_USERS`).
+    pub anonymous_sign_ups_per_hour: u32,
+    /// Mails that the server sends in an hour (`GOTRUE_RATE_LIMIT_EMAIL_SENT`); `None` for no limit.
+    pub mails_per_hour: Option<u32>,
+    /// Text messages that the server sends in an hour (`GOTRUE_RATE_LIMIT_SMS_SENT`); `None` for no limit.
+    pub texts_per_hour: Option<u32>,
+    /// The least time between two mails of one kind to a user (`GOTRUE_SMTP_MAX_FREQUENCY`).
+    pub mail_interval: Duration,
+    /// The least time between two text messages of one kind to a user (`GOTRUE_SMS_MAX_FREQUENCY`).
+    pub text_interval: Duration,
+    /// Changes the claims of access tokens.
+    pub access_token_hook: Option<AccessTokenHook>,
 }
 
 impl Default for Settings {
@@ -68,6 +109,49 @@ impl Default for Settings {
             sends_magic_links: true,
             sessions: SessionLimits::default(),
             factor_types: vec!["totp".to_owned(), "phone".to_owned()],
+            allows_sign_ups: true,
+            allows_emails: true,
+            allows_phones: true,
+            allows_anonymous_users: true,
+            allows_manual_linking: true,
+            disabled: Vec::new(),
+            allows_any_header: true,
+            rate_limit_header: None,
+            codes_per_five_minutes: 30,
+            tokens_per_five_minutes: 150,
+            verifications_per_five_minutes: 30,
+            anonymous_sign_ups_per_hour: 30,
+            mails_per_hour: None,
+            texts_per_hour: None,
+            mail_interval: Duration::ZERO,
+            text_interval: Duration::ZERO,
+            access_token_hook: None,
         }
+    }
+}
+
+/// A feature of GoTrue that the mock does not have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// The OAuth 2.1 server for other applications (`GOTRUE_OAUTH_SERVER_ENABLED`).
+    OauthServer,
+    /// Passkeys (`GOTRUE_PASSKEY_ENABLED`).
+    Passkeys,
+    /// Sign-in by SAML 2.0 (`GOTRUE_SAML_ENABLED`).
+    Saml,
+    /// Provisioning of users by SCIM.
+    Scim,
+}
+
+impl Feature {
+    /// GoTrue's error for a request for this feature while it is switched off.
+    pub(crate) fn disabled_error(self) -> GotrueError {
+        let (code, message) = match self {
+            Self::OauthServer => ("feature_disabled", "OAuth server is disabled"),
+            Self::Passkeys => ("passkey_disabled", "Passkeys are disabled"),
+            Self::Saml => ("saml_provider_disabled", "SAML 2.0 is disabled"),
+            Self::Scim => ("feature_disabled", "SCIM server is disabled"),
+        };
+        GotrueError::not_found(code, message)
     }
 }

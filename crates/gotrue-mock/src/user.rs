@@ -142,6 +142,12 @@ impl User {
         self.phone_confirmed_at = Some(now);
     }
 
+    /// When a code for a new e-mail address was sent last: one column for the codes to both addresses.
+    pub(crate) fn email_change_sent_at(&self) -> Option<SystemTime> {
+        let kinds = [CodeKind::EmailChangeCurrent, CodeKind::EmailChangeNew];
+        kinds.into_iter().filter_map(|kind| self.codes.sent_at(kind)).max()
+    }
+
     /// The user object in responses.
     pub(crate) fn to_json(&self, view: UserView) -> Value {
         let mut user = json!({
@@ -159,18 +165,13 @@ impl User {
         });
         let confirmed_at = [self.email_confirmed_at, self.phone_confirmed_at];
         let confirmed_at = confirmed_at.into_iter().flatten().min();
-        // One column for the codes to both addresses.
-        let email_change_sent_at = [CodeKind::EmailChangeCurrent, CodeKind::EmailChangeNew]
-            .into_iter()
-            .filter_map(|kind| self.codes.sent_at(kind))
-            .max();
         let times = [
             ("email_confirmed_at", self.email_confirmed_at),
             ("phone_confirmed_at", self.phone_confirmed_at),
             ("invited_at", self.invited_at),
             ("confirmation_sent_at", self.confirmation_sent_at),
             ("recovery_sent_at", self.recovery_sent_at),
-            ("email_change_sent_at", email_change_sent_at),
+            ("email_change_sent_at", self.email_change_sent_at()),
             ("phone_change_sent_at", self.codes.sent_at(CodeKind::PhoneChange)),
             ("reauthentication_sent_at", self.codes.sent_at(CodeKind::Reauthentication)),
             ("confirmed_at", confirmed_at.filter(|_| view == UserView::Stored)),

@@ -21,7 +21,7 @@ use crate::{
     mock::Mock,
     redirect::redirect,
     request::query_parameter,
-    routes::{settings::PROVIDERS, verify::encoded},
+    routes::{identities::check_linking, settings::PROVIDERS, verify::encoded},
 };
 
 /// The mock's name at the identity providers.
@@ -57,6 +57,7 @@ pub(crate) async fn authorize_linking(
     let query = query.as_deref();
     let mut database = mock.database();
     let caller = Caller::authenticate(&mock, &database, &headers)?;
+    check_linking(&mock)?;
     let location = begin(&mock, &mut database, query, &headers, Some(caller.user_id))?;
     if query_parameter(query, "skip_http_redirect") == "true" {
         return Ok(Json(json!({ "url": location })).into_response());

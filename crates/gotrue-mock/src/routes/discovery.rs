@@ -10,7 +10,7 @@ use axum::{
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{error::GotrueError, mock::Mock};
+use crate::mock::Mock;
 
 pub(crate) async fn jwks(State(mock): State<Mock>) -> Response {
     cacheable(mock.keys().jwks())
@@ -44,11 +44,6 @@ pub(crate) async fn openid_configuration(State(mock): State<Mock>) -> Response {
 }
 
 /// A response that caches may keep for ten minutes, like GoTrue's.
-/// GoTrue's OAuth server is off.
-pub(crate) async fn oauth_server() -> GotrueError {
-    GotrueError::not_found("feature_disabled", "OAuth server is disabled")
-}
-
 fn cacheable(document: impl Serialize) -> Response {
     let cache = HeaderValue::from_static("public, max-age=600");
     ([(header::CACHE_CONTROL, cache)], Json(document)).into_response()

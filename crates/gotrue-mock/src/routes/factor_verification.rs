@@ -57,7 +57,8 @@ pub(crate) async fn verify(
     }
     database.delete_low_sessions_of(caller.user_id);
     // GoTrue reads the user for the response before it deletes the unverified factors of this type.
-    let tokens = SessionTokens::of(&mock, &database, session_id, refresh_token, UserView::Stored)?;
+    let (view, method) = (UserView::Stored, kind.authentication_method());
+    let tokens = SessionTokens::of(&mock, &database, session_id, refresh_token, view, method)?;
     if let Some(user) = database.user_mut(caller.user_id) {
         user.factors.retain(|factor| factor.is_verified || factor.kind.name() != kind.name());
     }

@@ -18,6 +18,7 @@ pub(crate) async fn delete_identity(
 ) -> Result<Json<Value>, GotrueError> {
     let mut database = mock.database();
     let Caller { user_id, .. } = Caller::authenticate(&mock, &database, &headers)?;
+    check_linking(&mock)?;
     let id = Uuid::try_parse(&id)
         .map_err(|_| GotrueError::not_found("validation_failed", "identity_id must be an UUID"))?;
     let user = database.user_mut(user_id).ok_or_else(GotrueError::unexpected)?;
@@ -44,4 +45,13 @@ pub(crate) async fn delete_identity(
         user.update_providers();
     }
     Ok(Json(json!({})))
+}
+
+/// GoTrue's error where the settings do not let users link and unlink identities.
+pub(crate) fn check_linking(mock: &Mock) -> Result<(), GotrueError> {
+    if mock.settings().allows_manual_linking {
+        return Ok(());
+    }
+    let message = "Manual linking is disabled";
+    Err(GotrueError::not_found("manual_linking_disabled", message))
 }

@@ -16,7 +16,8 @@ use crate::{
     flow_state::{Challenge, FlowState},
     mailer::{self, Redirect},
     mock::Mock,
-    request::parse_json_object,
+    rate_limits::{self, LimitedRequest},
+    request::{decode_json_object, parse_json_object},
     routes::sign_up::{Address, SignUp, SignedUp, create},
 };
 
@@ -55,6 +56,7 @@ pub(crate) async fn otp(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
+    LimitedRequest::Otp.check(&mock, &headers)?;
     let body: Body = parse_json_object(&body, "OtpParams")?;
     let invalid = |message: &str| Err(GotrueError::bad_request("validation_failed", message));
     if !body.email.is_empty() && !body.phone.is_empty() {
@@ -86,8 +88,9 @@ pub(crate) async fn magic_link(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
+    LimitedRequest::MagicLink.check(&mock, &headers)?;
+    let body: Body = decode_json_object(&body, "MagicLinkParams")?;
     check_magic_links(&mock)?;
-    let body: Body = parse_json_object(&body, "MagicLinkParams")?;
     if body.email.is_empty() {
         let message = "Password recovery requires an email";
         return Err(GotrueError::unprocessable("validation_failed", message));
@@ -119,10 +122,13 @@ impl Body {
 }
 
 fn check_magic_links(mock: &Mock) -> Result<(), GotrueError> {
-    if mock.settings().sends_magic_links {
+    let message = if !mock.settings().allows_emails {
+        "Email logins are disabled"
+    } else if !mock.settings().sends_magic_links {
+        "Login with magic link is disabled"
+    } else {
         return Ok(());
-    }
-    let message = "Login with magic link is disabled";
+    };
     Err(GotrueError::unprocessable("email_provider_disabled", message))
 }
 
@@ -161,11 +167,17 @@ fn by_email(
         let flow = FlowState::new(id, auth_code, "magiclink", challenge.clone(), mock.now())?;
         database.flow_states.push(flow);
     }
+    let sent_at = database.user(id).and_then(|user| user.recovery_sent_at);
+    rate_limits::check_mail(mock, database, sent_at)?;
     mailer::send_magic_link(mock, database, id, redirect, challenge.is_given());
     Ok(Json(json!({})))
 }
 
 fn by_phone(mock: &Mock, database: &mut Database, body: Body) -> Result<Json<Value>, GotrueError> {
+    if !mock.settings().allows_phones {
+        let message = "Unsupported phone provider";
+        return Err(GotrueError::bad_request("phone_provider_disabled", message));
+    }
     let phone = parse_phone(&body.phone)?;
     check_channel(&body.channel)?;
     let known = database.user_by_phone(&phone).filter(|user| user.phone_confirmed_at.is_some());

@@ -10,6 +10,7 @@ use crate::{
     mailer,
     mock::Mock,
     one_time_tokens::{CodeKind, token_hash},
+    rate_limits,
     routes::user::user_not_found,
     user::User,
 };
@@ -27,6 +28,8 @@ pub(crate) async fn reauthenticate(
             let message = "Please verify your email first.";
             return Err(GotrueError::unprocessable("email_not_confirmed", message));
         }
+        let sent_at = user.codes.sent_at(CodeKind::Reauthentication);
+        rate_limits::check_mail(&mock, &mut database, sent_at)?;
         mailer::send_reauthentication(&mock, &mut database, id);
         return Ok(Json(json!({})));
     }

@@ -19,7 +19,10 @@ use crate::{
     mailer::{self, Redirect},
     mock::Mock,
     one_time_tokens::CodeKind,
+    rate_limits::{self, LimitedRequest},
     request::parse_json_object,
+    settings::Settings,
+    user::User,
 };
 
 #[derive(Default, Deserialize)]
@@ -42,7 +45,7 @@ impl Body {
     }
 
     /// GoTrue's checks of a request to send a code again, in the same order. Sets the addresses as GoTrue stores them.
-    fn check_resend(&mut self) -> Result<(), GotrueError> {
+    fn check_resend(&mut self, settings: &Settings) -> Result<(), GotrueError> {
         let invalid = |message: &str| Err(GotrueError::bad_request("validation_failed", message));
         match &*self.kind {
             "signup" | "email_change" => self.challenge().check()?,
@@ -61,12 +64,22 @@ impl Body {
         }
         match (&*self.email, &*self.phone) {
             ("", "") => return invalid("Missing email address or phone number"),
+            ("", _) if !settings.allows_phones => {
+                return Err(disabled("phone_provider_disabled", "Phone"));
+            }
+            (_, "") if !settings.allows_emails => {
+                return Err(disabled("email_provider_disabled", "Email"));
+            }
             ("", phone) => self.phone = parse_phone(phone)?,
             (email, "") => self.email = parse_email(email)?,
             _ => return invalid("Only an email address or phone number should be provided."),
         }
         Ok(())
     }
+}
+
+fn disabled(code: &'static str, what: &str) -> GotrueError {
+    GotrueError::bad_request(code, format!("{what} logins are disabled"))
 }
 
 /// Sends a mail for a new password. The answer does not tell whether the address is known.
@@ -76,6 +89,10 @@ pub(crate) async fn recover(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
+    LimitedRequest::Recover.check(&mock, &headers)?;
+    if !mock.settings().allows_emails {
+        return Err(disabled("email_provider_disabled", "Email"));
+    }
     let body: Body = parse_json_object(&body, "RecoverParams")?;
     if body.email.is_empty() {
         let message = "Password recovery requires an email";
@@ -92,6 +109,8 @@ pub(crate) async fn recover(
         let flow = FlowState::new(id, auth_code, "recovery", challenge.clone(), mock.now())?;
         database.flow_states.push(flow);
     }
+    let sent_at = database.user(id).and_then(|user| user.recovery_sent_at);
+    rate_limits::check_mail(&mock, &mut database, sent_at)?;
     let redirect = Redirect::of(&mock, query.as_deref(), &headers);
     mailer::send_recovery(&mock, &mut database, id, &redirect, challenge.is_given());
     Ok(Json(json!({})))
@@ -104,8 +123,9 @@ pub(crate) async fn resend(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
+    LimitedRequest::Resend.check(&mock, &headers)?;
     let mut body: Body = parse_json_object(&body, "ResendConfirmationParams")?;
-    body.check_resend()?;
+    body.check_resend(mock.settings())?;
     let mut database = mock.database();
     let user = if body.email.is_empty() {
         database.user_by_phone(&body.phone)
@@ -124,6 +144,8 @@ pub(crate) async fn resend(
                 let flow = FlowState::new(id, auth_code, method, challenge.clone(), mock.now())?;
                 database.flow_states.push(flow);
             }
+            let sent_at = database.user(id).and_then(|user| user.confirmation_sent_at);
+            rate_limits::check_mail(&mock, &mut database, sent_at)?;
             let redirect = Redirect::of(&mock, query.as_deref(), &headers);
             mailer::send_confirmation(&mock, &mut database, id, &redirect, challenge.is_given());
             Ok(Json(json!({})))
@@ -156,6 +178,8 @@ fn resend_email_change(
         let flow = FlowState::new(user_id, auth_code, "email_change", challenge, mock.now())?;
         database.flow_states.push(flow);
     }
+    let sent_at = database.user(user_id).and_then(User::email_change_sent_at);
+    rate_limits::check_mail(mock, database, sent_at)?;
     send_email_codes(mock, database, user_id, &new_email, redirect, is_pkce);
     Ok(Json(json!({})))
 }

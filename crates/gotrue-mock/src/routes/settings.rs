@@ -3,7 +3,7 @@
 use axum::{Json, extract::State};
 use serde_json::{Map, Value, json};
 
-use crate::mock::Mock;
+use crate::{mock::Mock, settings::Feature};
 
 /// The identity providers that GoTrue knows.
 pub(crate) const PROVIDERS: [&str; 23] = [
@@ -39,17 +39,21 @@ pub(crate) async fn settings(State(mock): State<Mock>) -> Json<Value> {
         ((*name).to_owned(), json!(is_enabled))
     };
     let mut external: Map<String, Value> = PROVIDERS.iter().map(provider).collect();
-    for name in ["anonymous_users", "email", "phone"] {
-        external.insert(name.to_owned(), json!(true));
+    for (name, is_enabled) in [
+        ("anonymous_users", settings.allows_anonymous_users),
+        ("email", settings.allows_emails),
+        ("phone", settings.allows_phones),
+    ] {
+        external.insert(name.to_owned(), json!(is_enabled));
     }
     Json(json!({
         "external": external,
-        "disable_signup": false,
+        "disable_signup": !settings.allows_sign_ups,
         "mailer_autoconfirm": settings.confirms_emails,
         "phone_autoconfirm": settings.confirms_phones,
         "sms_provider": "",
         "saml_enabled": false,
         "saml_private_key_next_configured": true,
-        "passkeys_enabled": true,
+        "passkeys_enabled": !settings.disabled.contains(&Feature::Passkeys),
     }))
 }

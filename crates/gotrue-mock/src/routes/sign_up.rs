@@ -18,6 +18,7 @@ use crate::{
     flow_state::{Challenge, FlowState},
     mailer::{self, Redirect},
     mock::Mock,
+    rate_limits::{self, LimitedRequest},
     request::parse_json_object,
     session_response::begin_session,
     user::{User, UserView},
@@ -70,8 +71,15 @@ pub(crate) async fn sign_up(
     let given: Body = parse_json_object(&body, "SignupParams")?;
     let data = given.data.unwrap_or_default();
     if given.email.is_empty() && given.phone.is_empty() {
+        if !mock.settings().allows_anonymous_users {
+            let message = "Anonymous sign-ins are disabled";
+            return Err(GotrueError::unprocessable("anonymous_provider_disabled", message));
+        }
+        LimitedRequest::AnonymousSignUp.check(&mock, &headers)?;
         return sign_up_anonymously(&mock, data);
     }
+    LimitedRequest::SignUp.check(&mock, &headers)?;
+    check_allowed(&mock)?;
     let challenge =
         Challenge { challenge: given.code_challenge, method: given.code_challenge_method };
     if given.password.is_empty() {
@@ -87,6 +95,13 @@ pub(crate) async fn sign_up(
         return invalid("PKCE not supported for phone signups");
     }
     challenge.check()?;
+    let disabled = |code, what| Err(GotrueError::bad_request(code, format!("{what} are disabled")));
+    if given.email.is_empty() && !mock.settings().allows_phones {
+        return disabled("phone_provider_disabled", "Phone signups");
+    }
+    if !given.email.is_empty() && !mock.settings().allows_emails {
+        return disabled("email_provider_disabled", "Email signups");
+    }
     let address = if given.email.is_empty() {
         Address::Phone(parse_phone(&given.phone)?)
     } else {
@@ -119,7 +134,14 @@ pub(crate) async fn sign_up(
     }
 }
 
+fn check_allowed(mock: &Mock) -> Result<(), GotrueError> {
+    let message = "Signups not allowed for this instance";
+    let refused = || GotrueError::unprocessable("signup_disabled", message);
+    mock.settings().allows_sign_ups.then_some(()).ok_or_else(refused)
+}
+
 fn sign_up_anonymously(mock: &Mock, data: Map<String, Value>) -> Result<Response, GotrueError> {
+    check_allowed(mock)?;
     let mut database = mock.database();
     let id = database.create_user(None, String::new().into(), data, mock.now());
     let tokens = begin_session(mock, &mut database, id, "anonymous", UserView::JustCreated)?;
@@ -131,18 +153,37 @@ fn confirms_any(mock: &Mock) -> bool {
     mock.settings().confirms_emails || mock.settings().confirms_phones
 }
 
-/// Creates the user, or finds the unconfirmed one of the same address, and confirms the address or sends a code.
+/// Creates the user, or finds the unconfirmed one of the same address, and confirms the address or sends a code. An error
+/// changes no row, because GoTrue does this in one transaction (recorded: `signup-method-unknown`).
 pub(crate) fn create(
     mock: &Mock,
     database: &mut Database,
     sign_up: &SignUp,
     redirect: &Redirect,
 ) -> Result<SignedUp, GotrueError> {
+    let before = sign_up.address.find(database).cloned();
+    let flows = database.flow_states.len();
+    let result = create_rows(mock, database, sign_up, redirect);
+    if result.is_err() {
+        database.flow_states.truncate(flows);
+        let created = sign_up.address.find(database).map(|user| user.id);
+        match (before, created) {
+            (Some(user), _) => database.insert_user(user),
+            (None, Some(id)) => drop(database.delete_user(id)),
+            (None, None) => {}
+        }
+    }
+    result
+}
+
+fn create_rows(
+    mock: &Mock,
+    database: &mut Database,
+    sign_up: &SignUp,
+    redirect: &Redirect,
+) -> Result<SignedUp, GotrueError> {
     let now = mock.now();
-    let known = match &sign_up.address {
-        Address::Email(email) => database.user_by_email(email),
-        Address::Phone(phone) => database.user_by_phone(phone),
-    };
+    let known = sign_up.address.find(database);
     let is_confirmed = |user: &User| match sign_up.address {
         Address::Email(_) => user.email_confirmed_at.is_some(),
         Address::Phone(_) => user.phone_confirmed_at.is_some(),
@@ -175,6 +216,8 @@ pub(crate) fn create(
                 let flow = FlowState::new(id, auth_code, "email/signup", challenge, now)?;
                 database.flow_states.push(flow);
             }
+            let sent_at = database.user(id).and_then(|user| user.confirmation_sent_at);
+            rate_limits::check_mail(mock, database, sent_at)?;
             mailer::send_confirmation(mock, database, id, redirect, sign_up.challenge.is_given());
             Ok(SignedUp::ToConfirm(id))
         }
@@ -186,6 +229,13 @@ pub(crate) fn create(
 }
 
 impl Address {
+    fn find<'a>(&self, database: &'a Database) -> Option<&'a User> {
+        match self {
+            Self::Email(email) => database.user_by_email(email),
+            Self::Phone(phone) => database.user_by_phone(phone),
+        }
+    }
+
     fn provider(&self) -> &'static str {
         match self {
             Self::Email(_) => "email",

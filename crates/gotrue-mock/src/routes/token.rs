@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{RawQuery, State},
-    http::{HeaderMap, HeaderValue},
+    http::{HeaderMap, HeaderValue, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -14,8 +14,9 @@ use crate::{
     database::RefreshError,
     error::GotrueError,
     mock::Mock,
+    rate_limits::LimitedRequest,
     refresh_token::IssuedToken,
-    request::{parse_json, query_parameter},
+    request::{parse_json_object, query_parameter},
     routes::id_token::IdTokenGrant,
     session_response::{SessionTokens, begin_session},
     user::UserView,
@@ -48,11 +49,26 @@ pub(crate) async fn token(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, GotrueError> {
-    match query_parameter(query.as_deref(), "grant_type").as_str() {
-        "password" => password_grant(&mock, &parse_json(&body)?),
-        "refresh_token" => refresh_token_grant(&mock, &parse_json(&body)?),
-        "pkce" => pkce_grant(&mock, &parse_json(&body)?),
-        "id_token" => parse_json::<IdTokenGrant>(&body)?.answer(&mock, query.as_deref(), &headers),
+    // GoTrue reads a form to find the grant type, and has no body left (recorded: `token-form`).
+    let is_form = headers
+        .get(CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/x-www-form-urlencoded"));
+    let body: &[u8] = if is_form { &[] } else { &body };
+    let grant = query_parameter(query.as_deref(), "grant_type");
+    if matches!(grant.as_str(), "password" | "refresh_token" | "pkce" | "id_token") {
+        LimitedRequest::Token.check(&mock, &headers)?;
+    }
+    match grant.as_str() {
+        "password" => password_grant(&mock, &parse_json_object(body, "PasswordGrantParams")?),
+        "refresh_token" => {
+            refresh_token_grant(&mock, &parse_json_object(body, "RefreshTokenGrantParams")?)
+        }
+        "pkce" => pkce_grant(&mock, &parse_json_object(body, "PKCEGrantParams")?),
+        "id_token" => {
+            let given: IdTokenGrant = parse_json_object(body, "IdTokenGrantParams")?;
+            given.answer(&mock, query.as_deref(), &headers)
+        }
+        "web3" => Err(GotrueError::not_implemented("POST /token?grant_type=web3")),
         _ => Err(GotrueError::bad_request("invalid_credentials", "unsupported_grant_type")),
     }
 }
@@ -63,6 +79,14 @@ fn password_grant(mock: &Mock, given: &Credentials) -> Result<Response, GotrueEr
     let mut database = mock.database();
     let user = match (&*given.email, &*given.phone) {
         ("", "") => return invalid("missing email or phone"),
+        (_, "") if !mock.settings().allows_emails => {
+            let message = "Email logins are disabled";
+            return Err(GotrueError::unprocessable("email_provider_disabled", message));
+        }
+        ("", _) if !mock.settings().allows_phones => {
+            let message = "Phone logins are disabled";
+            return Err(GotrueError::unprocessable("phone_provider_disabled", message));
+        }
         (email, "") => database.user_by_email(email),
         ("", phone) => database.user_by_phone(&phone_digits(phone)),
         _ => {
@@ -138,7 +162,9 @@ fn refresh_token_grant(mock: &Mock, given: &RefreshTokenGrant) -> Result<Respons
         IssuedToken::New(token) => (token, true),
         IssuedToken::Active(token) => (token, false),
     };
-    let tokens = SessionTokens::of(mock, &database, session_id, refresh_token, UserView::Stored)?;
+    let view = UserView::Stored;
+    let method = "token_refresh";
+    let tokens = SessionTokens::of(mock, &database, session_id, refresh_token, view, method)?;
     let mut response = tokens.into_response();
     if is_new {
         let reuse = HeaderValue::from_static("false");

@@ -29,6 +29,7 @@ use crate::{
     mailer::{self, Redirect},
     mock::Mock,
     one_time_tokens::CodeKind,
+    rate_limits::{self, LimitedRequest},
     request::parse_json_object,
     routes::{reauthenticate::use_nonce, user::user_not_found},
     session::Session,
@@ -60,6 +61,8 @@ pub(crate) async fn update_user(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
+    Caller::authenticate(&mock, &mock.database(), &headers)?;
+    LimitedRequest::UserUpdate.check(&mock, &headers)?;
     let mut database = mock.database();
     let caller = Caller::authenticate(&mock, &database, &headers)?;
     let mut update: UserUpdate = parse_json_object(&body, "UserUpdateParams")?;
@@ -192,13 +195,21 @@ impl UserUpdate {
         user_id: Uuid,
     ) -> Result<Option<FlowState>, GotrueError> {
         if !self.phone.is_empty() && !mock.settings().confirms_phones {
-            mailer::check_texts(mock, &self.phone)?;
+            mailer::check_texts(mock, database, user_id, &self.phone, CodeKind::PhoneChange)?;
         }
         let challenge = Challenge {
             challenge: self.code_challenge.clone(),
             method: self.code_challenge_method.clone(),
         };
-        if self.email.is_empty() || !challenge.is_given() {
+        if self.email.is_empty() {
+            return Ok(None);
+        }
+        let user = database.user(user_id).ok_or_else(user_not_found)?;
+        let (is_anonymous, sent_at) = (user.is_anonymous, user.email_change_sent_at());
+        if !(is_anonymous && mock.settings().confirms_emails) {
+            rate_limits::check_mail(mock, database, sent_at)?;
+        }
+        if !challenge.is_given() {
             return Ok(None);
         }
         let auth_code = database.new_uuid();
@@ -273,6 +284,6 @@ fn begin_phone_change(
     if mock.settings().confirms_phones {
         return change_phone(database, user_id, mock.now());
     }
-    mailer::send_text_with(mock, database, user_id, phone, CodeKind::PhoneChange)?;
+    mailer::send_checked_text(mock, database, user_id, phone, CodeKind::PhoneChange);
     Ok(())
 }

@@ -19,6 +19,7 @@ use crate::{
     mailer::Redirect,
     mock::Mock,
     one_time_tokens::{CodeKind, PKCE_PREFIX},
+    rate_limits::LimitedRequest,
     request::{parse_json_object, query_parameter},
     session_response::{SessionTokens, begin_session},
     user::UserView,
@@ -42,7 +43,12 @@ struct Body {
 }
 
 /// A code with its address, or a token hash.
-pub(crate) async fn verify(State(mock): State<Mock>, body: Bytes) -> Result<Response, GotrueError> {
+pub(crate) async fn verify(
+    State(mock): State<Mock>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Result<Response, GotrueError> {
+    LimitedRequest::Verify.check(&mock, &headers)?;
     let body: Body = parse_json_object(&body, "VerifyParams")?;
     let verification = body.check()?;
     let mut database = mock.database();
@@ -94,6 +100,7 @@ pub(crate) async fn verify_link(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, GotrueError> {
+    LimitedRequest::Verify.check(&mock, &headers)?;
     let query = query.as_deref();
     let (kind, token) = (query_parameter(query, "type"), query_parameter(query, "token"));
     let invalid = |message: &str| GotrueError::bad_request("validation_failed", message);

@@ -2,7 +2,8 @@
 
 use std::{collections::BTreeMap, sync::LazyLock, time::Duration};
 
-use gotrue_mock::{Options, Person, SessionLimits, Settings};
+use gotrue_mock::{AccessTokenHook, Feature, Options, Person, SessionLimits, Settings};
+use serde_json::{Value, json};
 
 use crate::recording;
 
@@ -17,6 +18,8 @@ pub(crate) fn options(instance: &str, address: &str) -> Options {
         fixed_codes: fixed.collect(),
         providers: vec!["github".to_owned(), "keycloak".to_owned()],
         people: PEOPLE.clone(),
+        disabled: vec![Feature::OauthServer, Feature::Saml, Feature::Scim],
+        allows_any_header: false,
         ..Settings::default()
     };
     let confirming =
@@ -50,10 +53,74 @@ pub(crate) fn options(instance: &str, address: &str) -> Options {
                 SessionLimits { low_aal, single_per_user: true, ..SessionLimits::default() };
             options(Settings { sessions, ..silent }, issuer)
         }
-        "confirm" | "limits" => options(confirming, issuer),
+        "confirm" => options(confirming, issuer),
+        "limits" => options(limiting(confirming), issuer),
         "strict" => options(strict, issuer),
         "no-issuer" => options(silent, String::new()),
         "bare-issuer" => options(silent, address.to_owned()),
+        "hook" => {
+            let access_token_hook = Some(AccessTokenHook::new(HOOK_URI, change_claims));
+            options(Settings { access_token_hook, ..silent }, issuer)
+        }
+        "disabled" => options(switched_off(silent), issuer),
+        "oauth-server" => options(Settings { disabled: Vec::new(), ..silent }, issuer),
         _ => options(silent, issuer),
+    }
+}
+
+/// The settings of the recorded server `disabled`.
+fn switched_off(settings: Settings) -> Settings {
+    Settings {
+        allows_sign_ups: false,
+        allows_emails: false,
+        allows_phones: false,
+        allows_anonymous_users: false,
+        allows_manual_linking: false,
+        confirms_phones: false,
+        providers: Vec::new(),
+        factor_types: Vec::new(),
+        disabled: vec![Feature::OauthServer, Feature::Passkeys, Feature::Saml, Feature::Scim],
+        ..settings
+    }
+}
+
+/// The settings of the recorded server `limits`.
+fn limiting(settings: Settings) -> Settings {
+    Settings {
+        rate_limit_header: Some("x-forwarded-for".to_owned()),
+        codes_per_five_minutes: 1,
+        tokens_per_five_minutes: 1,
+        verifications_per_five_minutes: 1,
+        anonymous_sign_ups_per_hour: 2,
+        mails_per_hour: Some(3),
+        texts_per_hour: Some(2),
+        mail_interval: Duration::from_mins(1),
+        text_interval: Duration::from_mins(1),
+        ..settings
+    }
+}
+
+/// The address of the hook of the recorded server `hook`.
+const HOOK_URI: &str = "pg-functions://postgres/auth/rec_claims";
+
+/// The hook of the recorded server `hook`. The address tells what it does.
+fn change_claims(event: &Value) -> Option<Value> {
+    let email = event["claims"]["email"].as_str().unwrap_or_default();
+    match email.split('@').next().unwrap_or_default() {
+        "refused" => Some(json!({ "error": { "http_code": 403, "message": "Not today" } })),
+        "nothing" => Some(json!({})),
+        "raises" => None,
+        "broken" => {
+            let mut claims = event["claims"].clone();
+            claims.as_object_mut().unwrap().remove("role");
+            Some(json!({ "claims": claims }))
+        }
+        _ => {
+            let mut claims = event["claims"].clone();
+            claims["tenant"] = json!("example");
+            claims["method"] = event["authentication_method"].clone();
+            claims["app_metadata"]["plan"] = json!("pro");
+            Some(json!({ "claims": claims }))
+        }
     }
 }

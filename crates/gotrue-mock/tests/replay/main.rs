@@ -2,6 +2,7 @@
 //! headers and claims.
 
 mod earlier;
+mod effects;
 mod id_tokens;
 mod instances;
 mod recording;

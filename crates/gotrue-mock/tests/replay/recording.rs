@@ -55,6 +55,14 @@ pub(crate) struct Exchange {
     /// The claims of the access tokens that the reply brought.
     #[serde(default)]
     pub(crate) claims: BTreeMap<String, Value>,
+    /// The user whose rows `before` and `after` count: an address, a number or an id.
+    pub(crate) who: Option<String>,
+    /// The user's rows before the request. Only if it changed more than the counts, other rows are listed.
+    #[serde(default)]
+    pub(crate) before: BTreeMap<String, Value>,
+    /// The rows that were different after the request, and the counts.
+    #[serde(default)]
+    pub(crate) after: BTreeMap<String, Value>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -80,11 +88,13 @@ pub(crate) struct Scenario {
 }
 
 /// Scenarios whose users other scenarios meet: the recorder played all of them on one database.
-const PREREQUISITES: [(&str, &str); 4] = [
+const PREREQUISITES: [(&str, &str); 6] = [
     ("admin-list", "admin-create-full"),
     ("user-update", "user-taken"),
     ("user-update", "user-taken-phone"),
     ("anonymous-taken", "anonymous-taken-by"),
+    ("limit-mails", "limit-mail-frequency"),
+    ("hook-refused-old-api", "hook-refused"),
 ];
 
 impl Scenario {

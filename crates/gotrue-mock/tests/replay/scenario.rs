@@ -1,6 +1,7 @@
 //! Plays a recorded scenario against a mock of its own, and compares every reply.
 
 use std::{
+    collections::HashMap,
     net::SocketAddr,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -9,10 +10,12 @@ use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gotrue_mock::{Algorithm, Mock, Options};
 use reqwest::{Client, Method, redirect};
 use serde_json::{Value, json};
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 
 use crate::{
-    earlier, id_tokens, instances,
+    earlier,
+    effects::Effects,
+    id_tokens, instances,
     recording::{Exchange, Scenario},
     template::Bindings,
 };
@@ -47,20 +50,39 @@ struct Player {
     http: Client,
     bindings: Bindings,
     address: SocketAddr,
+    /// The addresses of the servers with the settings of each instance, all on one database.
+    servers: HashMap<&'static str, SocketAddr>,
 }
 
 /// Plays a scenario. Returns its first difference.
 pub(crate) async fn play(scenario: &'static Scenario) -> Result<(), Difference> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let options = instances::options(&scenario.exchanges[0].instance, &format!("http://{address}"));
+    let exchanges = &scenario.exchanges;
+    let options = instances::options(&exchanges[0].instance, &format!("http://{address}"));
     let mock = Mock::new(options, address, SystemTime::now).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let serving =
         tokio::spawn(gotrue_mock::serve(listener, mock.clone(), async { drop(stopped.await) }));
+    let mut servers = HashMap::from([(exchanges[0].instance.as_str(), address)]);
+    let mut others = JoinSet::new();
+    for exchange in exchanges {
+        if !servers.contains_key(exchange.instance.as_str()) {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            servers.insert(&exchange.instance, listener.local_addr().unwrap());
+            let options = instances::options(&exchange.instance, &format!("http://{address}"));
+            let mock = mock.with_settings(options.settings);
+            others.spawn(gotrue_mock::serve(listener, mock, std::future::pending()));
+        }
+    }
     let http = Client::builder().redirect(redirect::Policy::none()).no_proxy().build().unwrap();
-    let mut player =
-        Player { mock, http, bindings: Bindings::new(format!("http://{address}")), address };
+    let mut player = Player {
+        mock,
+        http,
+        bindings: Bindings::new(format!("http://{address}")),
+        address,
+        servers,
+    };
     earlier::create_users(&player.mock, scenario.title());
     player.sign_in_people(scenario.title()).await;
     let mut result = Ok(());
@@ -129,6 +151,8 @@ impl Player {
         }
         self.bind_token_without_session();
         self.bindings.bind_totp_codes(self.mock.now());
+        let effects = Effects::of(exchange, &self.bindings);
+        effects.compare(&self.mock, &exchange.before, "before")?;
         let sent_before = self.mock.mails().len();
         let reply = self.send(exchange).await?;
         let status = reply.status().as_u16();
@@ -155,7 +179,9 @@ impl Player {
             }
         }
         self.compare_mails(exchange, sent_before)?;
-        self.compare_claims(exchange)
+        self.compare_claims(exchange)?;
+        let effects = effects.after(exchange, &self.bindings);
+        effects.compare(&self.mock, &exchange.after, "after")
     }
 
     /// Compares the messages that the request sent.
@@ -188,7 +214,8 @@ impl Player {
 
     async fn send(&self, exchange: &Exchange) -> Result<reqwest::Response, String> {
         let request = &exchange.request;
-        let url = format!("http://{}/auth/v1{}", self.address, self.bindings.fill(&request.path)?);
+        let server = self.servers[exchange.instance.as_str()];
+        let url = format!("http://{server}/auth/v1{}", self.bindings.fill(&request.path)?);
         let method = Method::from_bytes(request.method.as_bytes()).unwrap();
         let mut sent = self.http.request(method, url);
         for (name, value) in &request.headers {

@@ -61,6 +61,9 @@ impl Bindings {
     /// The first placeholder that no reply has brought yet.
     pub(crate) fn fill(&self, recorded: &str) -> Result<String, String> {
         let recorded = local_text(recorded, &self.address);
+        if let Some(count) = recorded.strip_prefix('<').and_then(|r| r.strip_suffix(" letters>")) {
+            return Ok("x".repeat(count.parse().map_err(|_| recorded.clone())?));
+        }
         let mut filled = String::new();
         for part in parts(&recorded) {
             match part {

@@ -71,8 +71,3 @@ pub(crate) async fn create_custom_provider(
     }
     Err(GotrueError::not_implemented("POST /admin/custom-providers"))
 }
-
-/// `POST /sso`: GoTrue's answer where SAML is not enabled.
-pub(crate) async fn sign_in() -> GotrueError {
-    GotrueError::not_found("saml_provider_disabled", "SAML 2.0 is disabled")
-}
