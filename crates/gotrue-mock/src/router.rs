@@ -48,7 +48,12 @@ fn gotrue() -> Router<Mock> {
         .route("/factors/{id}/challenge", post(factors::challenge))
         .route("/factors/{id}/verify", post(factor_verification::verify))
         .route("/authorize", get(authorize::authorize))
-        .route("/callback", get(callback::callback).post(callback::callback_by_form))
+        .route(
+            "/callback",
+            get(callback::callback)
+                .post(callback::callback_by_form)
+                .fallback(callback::wrong_method),
+        )
         .route("/user/identities/authorize", get(authorize::authorize_linking))
         .route("/user/identities/{id}", delete(identities::delete_identity));
     missing::add_to(administration(router))

@@ -32,15 +32,24 @@ pub struct RefreshTokenRows {
 }
 
 impl Mock {
+    /// The id of the user with this id, e-mail address or phone number.
+    #[must_use]
+    pub fn find_user_id(&self, user: &str) -> Option<Uuid> {
+        find_user(&self.database(), user).map(|user| user.id)
+    }
+
     /// The rows of the user with this id, e-mail address or phone number.
     #[must_use]
     pub fn user_rows(&self, user: &str) -> UserRows {
         let database = self.database();
-        let found = match Uuid::try_parse(user) {
-            Ok(id) => database.user(id),
-            Err(_) => database.user_by_email(user).or_else(|| database.user_by_phone(user)),
-        };
-        found.map(|user| UserRows::of(&database, user)).unwrap_or_default()
+        find_user(&database, user).map(|user| UserRows::of(&database, user)).unwrap_or_default()
+    }
+}
+
+fn find_user<'d>(database: &'d Database, user: &str) -> Option<&'d User> {
+    match Uuid::try_parse(user) {
+        Ok(id) => database.user(id),
+        Err(_) => database.user_by_email(user).or_else(|| database.user_by_phone(user)),
     }
 }
 

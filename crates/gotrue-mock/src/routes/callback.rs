@@ -6,7 +6,7 @@
 use axum::{
     extract::{RawQuery, State},
     http::{HeaderMap, Method, StatusCode},
-    response::Response,
+    response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use serde_json::Value;
@@ -45,6 +45,20 @@ pub(crate) async fn callback_by_form(
     body: Bytes,
 ) -> Response {
     answer(&mock, std::str::from_utf8(&body).ok(), &headers, &Method::POST)
+}
+
+/// GoTrue looks at the state before the method (recorded: `method-put-callback`).
+pub(crate) async fn wrong_method(
+    State(mock): State<Mock>,
+    RawQuery(query): RawQuery,
+    method: Method,
+    headers: HeaderMap,
+) -> Response {
+    let state = query_parameter(query.as_deref(), "state");
+    match ExternalFlow::find(&mock.database(), &state, mock.now()) {
+        Ok(_) => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+        Err(error) => refuse_state(&mock, error, &headers, &method),
+    }
 }
 
 /// Why a callback fails.

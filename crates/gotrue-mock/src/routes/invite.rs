@@ -17,6 +17,7 @@ use crate::{
     error::GotrueError,
     mailer::{self, Redirect},
     mock::Mock,
+    rate_limits,
     request::parse_json_object,
     routes::admin::create::email_exists,
     user::{User, UserView},
@@ -40,7 +41,9 @@ pub(crate) async fn invite(
     let body: Body = parse_json_object(&body, "InviteParams")?;
     let email = parse_email(&body.email)?;
     let mut database = mock.database();
-    let id = match unconfirmed_user(&database, &email)? {
+    let known = unconfirmed_user(&database, &email)?;
+    rate_limits::check_mail(&mock, &mut database, None)?;
+    let id = match known {
         Some(id) => id,
         None => insert_unconfirmed(&mock, &mut database, &email, body.data.unwrap_or_default()),
     };

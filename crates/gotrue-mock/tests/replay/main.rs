@@ -38,6 +38,12 @@ const TOPICS: &[&str] = &[
     "callback",
     "identities",
     "id-token",
+    "routes",
+    "limits",
+    "disabled",
+    "bodies",
+    "hook",
+    "cors",
 ];
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 
 use crate::{
     earlier,
-    effects::Effects,
+    effects::{Effects, People},
     id_tokens, instances,
     recording::{Exchange, Scenario},
     template::Bindings,
@@ -49,6 +49,7 @@ struct Player {
     mock: Mock,
     http: Client,
     bindings: Bindings,
+    people: People,
     address: SocketAddr,
     /// The addresses of the servers with the settings of each instance, all on one database.
     servers: HashMap<&'static str, SocketAddr>,
@@ -58,15 +59,16 @@ struct Player {
 pub(crate) async fn play(scenario: &'static Scenario) -> Result<(), Difference> {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let exchanges = &scenario.exchanges;
-    let options = instances::options(&exchanges[0].instance, &format!("http://{address}"));
+    let instance = scenario.exchanges[0].instance.as_str();
+    let options = instances::options(instance, &format!("http://{address}"));
     let mock = Mock::new(options, address, SystemTime::now).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let serving =
         tokio::spawn(gotrue_mock::serve(listener, mock.clone(), async { drop(stopped.await) }));
-    let mut servers = HashMap::from([(exchanges[0].instance.as_str(), address)]);
+    let mut servers = HashMap::from([(instance, address)]);
     let mut others = JoinSet::new();
-    for exchange in exchanges {
+    let scenarios: Vec<_> = scenario.prerequisites().chain([scenario]).collect();
+    for exchange in scenarios.iter().flat_map(|scenario| &scenario.exchanges) {
         if !servers.contains_key(exchange.instance.as_str()) {
             let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
             servers.insert(&exchange.instance, listener.local_addr().unwrap());
@@ -80,13 +82,14 @@ pub(crate) async fn play(scenario: &'static Scenario) -> Result<(), Difference> 
         mock,
         http,
         bindings: Bindings::new(format!("http://{address}")),
+        people: People::default(),
         address,
         servers,
     };
     earlier::create_users(&player.mock, scenario.title());
     player.sign_in_people(scenario.title()).await;
     let mut result = Ok(());
-    for scenario in scenario.prerequisites().chain([scenario]) {
+    for scenario in scenarios {
         result = result.and(player.play(&scenario.exchanges).await);
     }
     drop(stop);
@@ -151,7 +154,7 @@ impl Player {
         }
         self.bind_token_without_session();
         self.bindings.bind_totp_codes(self.mock.now());
-        let effects = Effects::of(exchange, &self.bindings);
+        let effects = Effects::of(exchange, &self.mock, &self.bindings, &mut self.people);
         effects.compare(&self.mock, &exchange.before, "before")?;
         let sent_before = self.mock.mails().len();
         let reply = self.send(exchange).await?;
@@ -180,7 +183,7 @@ impl Player {
         }
         self.compare_mails(exchange, sent_before)?;
         self.compare_claims(exchange)?;
-        let effects = effects.after(exchange, &self.bindings);
+        let effects = effects.after(exchange, &self.mock, &self.bindings, &mut self.people);
         effects.compare(&self.mock, &exchange.after, "after")
     }
 
