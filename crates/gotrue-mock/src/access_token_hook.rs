@@ -12,6 +12,9 @@ use crate::error::GotrueError;
 const REQUIRED_CLAIMS: [&str; 9] =
     ["aud", "exp", "iat", "sub", "email", "phone", "role", "aal", "session_id"];
 
+/// From GoTrue's event to the output.
+type Function = dyn Fn(&Value) -> Option<Value> + Send + Sync;
+
 /// A custom access token hook (`GOTRUE_HOOK_CUSTOM_ACCESS_TOKEN_ENABLED`): a function from GoTrue's event, with the members
 /// `user_id`, `claims` and `authentication_method`, to the hook's output.
 ///
@@ -21,7 +24,7 @@ const REQUIRED_CLAIMS: [&str; 9] =
 #[derive(Clone)]
 pub struct AccessTokenHook {
     uri: String,
-    function: Arc<dyn Fn(&Value) -> Option<Value> + Send + Sync>,
+    function: Arc<Function>,
 }
 
 impl AccessTokenHook {

@@ -155,7 +155,9 @@ impl GotrueError {
         let mut response = error_response(self.status, self.code, &self.message, version);
         if self.status.is_server_error() && self.has_code_header && version == ApiVersion::Initial {
             let mut body = version.body(self.status, self.code, &self.message);
-            body["error_id"] = json!(error_id());
+            if let Some(members) = body.as_object_mut() {
+                members.insert("error_id".to_owned(), json!(error_id()));
+            }
             *response.body_mut() = Body::from(body.to_string());
         }
         if let (Some(error), ApiVersion::Initial) = (&self.database_error, version) {

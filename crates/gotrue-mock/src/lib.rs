@@ -16,11 +16,12 @@
 //!
 //! | Feature | Endpoints |
 //! |---|---|
-//! | Passkeys | `/passkeys…`, `/admin/users/{id}/passkeys…` |
+//! | Passkeys | `/passkeys…`, `/admin/users/{id}/passkeys/{id}` |
 //! | OAuth 2.1 server | `/oauth/…`, `/user/oauth/grants`, `/admin/oauth/clients…`, `/.well-known/oauth-authorization-server` |
 //! | SAML 2.0 | `/sso`, `/sso/saml/…`, `POST /admin/sso/providers`, `/admin/sso/providers/{id}` |
 //! | SCIM | `/scim/v2/…` |
 //! | Custom identity providers | `POST /admin/custom-providers`, `/admin/custom-providers/{id}` |
+//! | Audit log | `/admin/audit` |
 //! | Web3 | `POST /token?grant_type=web3` |
 
 mod access_token;

@@ -25,8 +25,8 @@ impl Redirect {
         let requested = header("redirect_to").filter(|text| !text.is_empty());
         let requested = requested.unwrap_or_else(|| query_parameter(query, "redirect_to"));
         let referer = header(REFERER.as_str());
-        let allowed = [Some(requested), referer].into_iter().flatten();
-        let allowed = allowed.filter(|address| is_allowed(address, mock.settings())).next();
+        let mut addresses = [Some(requested), referer].into_iter().flatten();
+        let allowed = addresses.find(|address| is_allowed(address, mock.settings()));
         Self(allowed.unwrap_or_else(|| mock.settings().site_url.clone()))
     }
 

@@ -72,6 +72,7 @@ fn administration(router: Router<Mock>) -> Router<Mock> {
             "/admin/users/{id}/factors/{factor_id}",
             put(admin::factors::update).delete(admin::factors::delete),
         )
+        .route("/admin/users/{id}/passkeys", get(admin::users::passkeys))
         .route("/admin/audit", get(admin::audit::audit))
         .route("/admin/generate_link", post(admin::links::generate))
         .route("/admin/sso/providers", get(admin::sso::saml_providers))

@@ -10,7 +10,7 @@ use axum::{
     Router,
     body::Body,
     http::{
-        HeaderMap, HeaderValue, Method, Request, Response,
+        HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
         header::{ALLOW, DATE, ORIGIN},
     },
     response::IntoResponse,
@@ -143,7 +143,12 @@ async fn respond(
         }
         let result: Result<_, Infallible> = router.oneshot(request.map(Body::from)).await;
         let Ok(mut response) = result;
-        sort_allowed_methods(response.headers_mut());
+        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+            sort_allowed_methods(response.headers_mut());
+        } else {
+            // axum adds it to the answers of fallbacks, too.
+            response.headers_mut().remove(ALLOW);
+        }
         response
     };
     let Some(fault) = fault else {

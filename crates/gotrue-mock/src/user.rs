@@ -14,6 +14,7 @@ use crate::{
 
 /// One row of `auth.users`, with the user's identities and codes.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "GoTrue's column has this name")]
 pub(crate) struct User {
     pub(crate) id: Uuid,
     /// `authenticated`, unless an administrator set another; empty in the invented user of a repeated sign-up.

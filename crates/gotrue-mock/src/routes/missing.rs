@@ -22,14 +22,13 @@ const CRUD: MethodFilter = MethodFilter::GET.or(MethodFilter::PUT).or(MethodFilt
 const LIST: MethodFilter = MethodFilter::GET.or(MethodFilter::POST);
 
 /// The paths and methods of the endpoints. The crate's documentation lists them by feature.
-const ENDPOINTS: [(&str, MethodFilter); 28] = [
+const ENDPOINTS: [(&str, MethodFilter); 27] = [
     ("/passkeys", MethodFilter::GET),
     ("/passkeys/{passkey_id}", MethodFilter::PATCH.or(MethodFilter::DELETE)),
     ("/passkeys/authentication/options", MethodFilter::POST),
     ("/passkeys/authentication/verify", MethodFilter::POST),
     ("/passkeys/registration/options", MethodFilter::POST),
     ("/passkeys/registration/verify", MethodFilter::POST),
-    ("/admin/users/{user_id}/passkeys", MethodFilter::GET),
     ("/admin/users/{user_id}/passkeys/{passkey_id}", MethodFilter::DELETE),
     ("/.well-known/oauth-authorization-server", MethodFilter::GET),
     ("/oauth/clients/register", MethodFilter::POST),

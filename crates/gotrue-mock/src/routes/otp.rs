@@ -142,24 +142,23 @@ fn by_email(
     let (email, challenge) = (parse_email(&body.email)?, body.challenge());
     challenge.check()?;
     let known = database.user_by_email(&email).filter(|user| user.email_confirmed_at.is_some());
-    let id = match known {
-        Some(user) => user.id,
-        None => {
-            let sign_up = SignUp {
-                address: Address::Email(email),
-                password: new_password(database),
-                data: body.data.unwrap_or_default(),
-                challenge: challenge.clone(),
-            };
-            match create(mock, database, &sign_up, redirect)? {
-                SignedUp::Confirmed(id) => {
-                    // GoTrue signs the new user in, and gives nobody the session (recorded: `otp-autoconfirm-new`).
-                    database.begin_session(id, "password", mock.now());
-                    id
-                }
-                // The mail of the sign-up has the code.
-                SignedUp::ToConfirm(_) | SignedUp::Exists => return Ok(Json(json!({}))),
+    let id = if let Some(user) = known {
+        user.id
+    } else {
+        let sign_up = SignUp {
+            address: Address::Email(email),
+            password: new_password(database),
+            data: body.data.unwrap_or_default(),
+            challenge: challenge.clone(),
+        };
+        match create(mock, database, &sign_up, redirect)? {
+            SignedUp::Confirmed(id) => {
+                // GoTrue signs the new user in, and gives nobody the session (recorded: `otp-autoconfirm-new`).
+                database.begin_session(id, "password", mock.now());
+                id
             }
+            // The mail of the sign-up has the code.
+            SignedUp::ToConfirm(_) | SignedUp::Exists => return Ok(Json(json!({}))),
         }
     };
     if challenge.is_given() {
@@ -181,22 +180,21 @@ fn by_phone(mock: &Mock, database: &mut Database, body: Body) -> Result<Json<Val
     let phone = parse_phone(&body.phone)?;
     check_channel(&body.channel)?;
     let known = database.user_by_phone(&phone).filter(|user| user.phone_confirmed_at.is_some());
-    let id = match known {
-        Some(user) => user.id,
-        None => {
-            let sign_up = SignUp {
-                address: Address::Phone(phone.clone()),
-                password: new_password(database),
-                data: body.data.unwrap_or_default(),
-                challenge: Challenge::default(),
-            };
-            match create(mock, database, &sign_up, &Redirect::to_site(mock))? {
-                SignedUp::Confirmed(id) => {
-                    database.begin_session(id, "password", mock.now());
-                    id
-                }
-                SignedUp::ToConfirm(_) | SignedUp::Exists => return Ok(Json(json!({}))),
+    let id = if let Some(user) = known {
+        user.id
+    } else {
+        let sign_up = SignUp {
+            address: Address::Phone(phone.clone()),
+            password: new_password(database),
+            data: body.data.unwrap_or_default(),
+            challenge: Challenge::default(),
+        };
+        match create(mock, database, &sign_up, &Redirect::to_site(mock))? {
+            SignedUp::Confirmed(id) => {
+                database.begin_session(id, "password", mock.now());
+                id
             }
+            SignedUp::ToConfirm(_) | SignedUp::Exists => return Ok(Json(json!({}))),
         }
     };
     let message_id = mailer::send_text(mock, database, id, &phone)?;

@@ -28,6 +28,17 @@ pub(crate) async fn get(
     Ok(Json(find_user(&mock.database(), &id)?.to_json(UserView::Stored)))
 }
 
+/// The mock has no passkeys, so that the list of every user is empty.
+pub(crate) async fn passkeys(
+    State(mock): State<Mock>,
+    Path(id): Path<String>,
+    headers: HeaderMap,
+) -> Result<Json<Value>, GotrueError> {
+    require_administrator(&mock, &headers)?;
+    find_user(&mock.database(), &id)?;
+    Ok(Json(json!([])))
+}
+
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Deletion {
