@@ -1,6 +1,13 @@
 //! Replays the recorded exchanges with the real GoTrue against the mock: the same status, codes, members of the body,
 //! headers and claims.
 
+#![expect(
+    clippy::disallowed_methods,
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "a helper that panics makes its test fail, as it should; the mock needs the time, and SCENARIO chooses scenarios"
+)]
+
 mod earlier;
 mod effects;
 mod id_tokens;

@@ -119,9 +119,9 @@ impl Player {
             signer.sign(&claims).unwrap()
         };
         let (service_role, anon) = (key("service_role"), key("anon"));
-        let (signed, _) = service_role.rsplit_once('.').unwrap();
+        let (unsigned, _) = service_role.rsplit_once('.').unwrap();
         let (_, signature) = anon.rsplit_once('.').unwrap();
-        let forged = format!("{signed}.{signature}");
+        let forged = format!("{unsigned}.{signature}");
         self.bindings.bind("<service-role-key with another signature>", &forged);
         self.bindings.bind("<service-role-key>", &service_role);
         self.bindings.bind("<anon-key>", &anon);

@@ -40,15 +40,10 @@ impl Bindings {
 
     /// Binds `<totp:1>` to the code of `<totp-secret:1>` at this time, and so on.
     pub(crate) fn bind_totp_codes(&mut self, now: SystemTime) {
-        let codes: Vec<_> = self
-            .texts
-            .iter()
-            .filter_map(|(name, secret)| {
-                let number = name.strip_prefix("<totp-secret")?;
-                Some((format!("<totp{number}"), gotrue_mock::totp_code(secret, now)?))
-            })
-            .collect();
-        self.texts.extend(codes);
+        for name in self.names_of("totp-secret") {
+            let code = self.get(&name).and_then(|secret| gotrue_mock::totp_code(secret, now));
+            self.texts.extend(code.map(|code| (name.replace("-secret", ""), code)));
+        }
     }
 
     pub(crate) fn get(&self, placeholder: &str) -> Option<&str> {
