@@ -212,12 +212,12 @@ impl Reader {
         };
         let sessions = &mut self.read.sessions;
         let digest = token_digest(session.access_token.expose_secret());
-        match self.places.get(&digest).and_then(|place| sessions.get_mut(*place)) {
-            Some(known) => known.add_refresh_tokens(session.refresh_tokens),
-            None => {
-                self.places.insert(digest, sessions.len());
-                sessions.push(session);
-            }
+        let known = self.places.get(&digest).and_then(|place| sessions.get_mut(*place));
+        if let Some(known) = known {
+            known.add_refresh_tokens(session.refresh_tokens);
+        } else {
+            self.places.insert(digest, sessions.len());
+            sessions.push(session);
         }
         true
     }
