@@ -29,6 +29,9 @@ use crate::{
 /// only one place among the requests in flight, so it must not cause many calls at once.
 pub(super) const SESSIONS_AT_ONCE: usize = 4;
 
+/// The most unproven sessions of one request: GoTrue is asked about each, and strangers can write any number of them.
+const MOST_UNPROVEN: usize = 16;
+
 /// The longest time that a request with a proven session waits for the keys of its other cookies.
 const REFETCH_LIMIT_BESIDE_A_SESSION: Duration = Duration::from_millis(500);
 
@@ -51,6 +54,15 @@ impl Authenticated {
             return Err(self.refused.unwrap_or(AuthenticationError::Missing));
         }
         Ok(self.sessions)
+    }
+
+    /// Leaves out all but the first [`MOST_UNPROVEN`] unproven sessions.
+    fn leave_out_unproven(&mut self) {
+        let mut unproven = 0;
+        self.sessions.retain(|session| {
+            unproven += usize::from(session.proof == Proof::Unproven);
+            session.proof != Proof::Unproven || unproven <= MOST_UNPROVEN
+        });
     }
 
     /// The claim that is not accepted of a genuine token.
@@ -167,6 +179,7 @@ pub(super) async fn read_jar(app: &AppState, jar: &JarSessions) -> Authenticated
         authenticated.may_be_outdated |= app.verifier.may_be_outdated(&session);
         authenticated.add(session);
     }
+    authenticated.leave_out_unproven();
     if authenticated.sessions.is_empty() && jar.has_undecodable {
         authenticated.add(Err(AuthenticationError::Invalid(TokenError::Undecodable)));
     }

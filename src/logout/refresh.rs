@@ -5,12 +5,12 @@ use secrecy::{ExposeSecret as _, SecretString};
 use super::{Logout, attempt::RefreshError};
 use crate::{
     gotrue::{Deadline, OnBehalfOf, Refusal},
-    session::{Session, token::session_of},
+    session::{Proof, Session, token::session_of},
 };
 
-/// How many refresh tokens of one session the gateway tries. A session may have one cookie for each domain and
-/// path, and another site can plant any number of cookies.
-const MOST_REFRESH_TOKENS: usize = 8;
+/// How many refresh tokens of one unproven session the gateway tries, because strangers can write any number of such
+/// sessions. Of another session it tries all that were read.
+const MOST_OF_UNPROVEN: usize = 8;
 
 impl Logout {
     /// Refreshes the access token with the first refresh token that GoTrue accepts. The next refresh token is
@@ -23,7 +23,11 @@ impl Logout {
         deadline: Deadline,
     ) -> Result<SecretString, RefreshError> {
         let mut result = Err(RefreshError::Refused(Refusal::RefreshTokenRefused));
-        for refresh_token in session.refresh_tokens.iter().take(MOST_REFRESH_TOKENS) {
+        let most = match session.proof {
+            Proof::Unproven => MOST_OF_UNPROVEN,
+            Proof::Stale | Proof::Proven => usize::MAX,
+        };
+        for refresh_token in session.refresh_tokens.iter().take(most) {
             result = self.refresh(session, refresh_token, caller, deadline).await;
             if !matches!(
                 result,

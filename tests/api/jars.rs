@@ -73,6 +73,25 @@ async fn beside_a_session_that_the_configuration_refuses_no_logout_is_a_success(
     }
 }
 
+/// The anon key is public, and any subdomain can plant it. It names no session, so no setting would make it one.
+#[tokio::test]
+async fn a_planted_anon_key_keeps_no_cookies_and_spoils_no_logout() {
+    let secret = ("supabase-jwt-secret", gotrue_mock::TEST_SECRET);
+    let app = Setup::new().algorithm(Algorithm::Hs256).flags(&[secret]).start().await;
+    let key =
+        json!({"iss": "supabase", "ref": "abcdefghij", "role": "anon", "exp": 4_000_000_000_u64});
+    let key = app.mock.sign(&key).unwrap();
+    for name in [K, "sb-access-token"] {
+        let tokens = app.sign_up();
+        let jar = [vec![(name.to_owned(), key.clone())], session(&tokens)].concat();
+        let reply = log_out(&app, "/logout", &jar).await;
+        assert_success(&reply, "/logout", tokens.user_id, "revoked");
+        assert!(!app.is_alive(&tokens) && !reply.set_cookies().is_empty(), "{name}");
+        let alone = app.post("/logout").cookies(&[(name, &key)]).send().await;
+        assert!(alone.status == 401 && !alone.set_cookies().is_empty(), "{name} {alone:?}");
+    }
+}
+
 #[tokio::test]
 async fn junk_before_a_token_that_the_configuration_refuses_does_not_throw_it_away() {
     let app = Setup::new().algorithm(Algorithm::Hs256).start().await;

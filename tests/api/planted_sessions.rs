@@ -7,8 +7,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::harness::{
-    CookieFormat, Reply, Setup, TestApp, assert_error, assert_success, claims_of, forged_token,
-    hs256_token, session_cookies,
+    CookieFormat, GatewayProcess, Reply, Setup, TestApp, assert_error, assert_success, claims_of,
+    cpu_time::CpuTime, forged_token, hs256_token, session_cookies,
 };
 
 const K: &str = "sb-127-auth-token";
@@ -178,9 +178,34 @@ async fn while_gotrue_is_down_a_planted_cookie_does_not_prevent_a_csrf_token() {
 async fn a_session_that_only_gotrue_can_verify_ends_beside_planted_ones() {
     let app = Setup::new().algorithm(Algorithm::Hs256).start().await;
     let tokens = app.sign_up();
-    let mut jar: Cookies = (0..40).flat_map(|n| unverifiable(&tokens, n)).collect();
+    let mut jar: Cookies = (0..15).flat_map(|n| unverifiable(&tokens, n)).collect();
     jar.extend(session(&tokens));
     let reply = log_out(&app, "/logout", &jar).await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
     assert!(!app.is_alive(&tokens));
+}
+
+/// A head of nearly the largest size, from a client without a session. The time is CPU time of the gateway's process.
+#[rstest]
+#[case::plain_tokens(&["sb-access-token", "sb-refresh-token"], 1900)]
+#[case::bare_tokens(&[K, "sb-refresh-token"], 1900)]
+#[case::one_octet_a_chunk(&["sb-127-auth-token."], 4000)]
+#[tokio::test]
+async fn thousands_of_cookies_cost_little(#[case] names: &[&str], #[case] count: usize) {
+    let app = TestApp::new().await;
+    let gateway = GatewayProcess::start(&app, &[]).await;
+    let cookie = |name: &str, n: usize| {
+        if name.ends_with('.') {
+            return (format!("{name}{n}"), "A".to_owned());
+        }
+        (name.to_owned(), format!("a.b.{n}"))
+    };
+    let jar: Cookies = names.iter().flat_map(|name| (0..count).map(|n| cookie(name, n))).collect();
+    let before = CpuTime::of_process(gateway.pid()).user;
+    for path in ["/api/auth/verify", "/api/auth/csrf"] {
+        let reply = gateway.request("GET", path).cookies(&jar).send().await;
+        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
+    }
+    let spent = CpuTime::of_process(gateway.pid()).user.saturating_sub(before);
+    assert!(spent.as_secs() < 3, "{spent:?}");
 }

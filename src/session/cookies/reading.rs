@@ -11,7 +11,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
 };
 
 use base64::{
@@ -23,10 +23,15 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::{ACCESS_COOKIE, REFRESH_COOKIE, RequestCookies, chunk_suffix};
-use crate::config::Cookies;
+use crate::{
+    config::Cookies,
+    session::token::{TokenDigest, token_digest},
+};
 
 /// How many combinations of chunks the gateway tries to decode.
 const MOST_TRIES: usize = 16;
+/// The most refresh tokens of one session.
+const MOST_REFRESH_TOKENS: usize = 32;
 
 /// The tokens of a session in the cookies. They are not verified yet.
 #[derive(Clone, Debug)]
@@ -50,19 +55,19 @@ impl RequestCookies<'_> {
     /// Reads the sessions in the cookies.
     #[must_use]
     pub fn sessions(&self, config: &Cookies) -> JarSessions {
-        let mut jar = JarSessions::default();
+        let mut jar = Reader::default();
         let refresh_name = config.refresh_name.as_deref();
         self.read_whole_cookies(&config.name, refresh_name, &mut jar);
         self.read_chunks(&config.name, &mut jar);
         if config.name != ACCESS_COOKIE {
             self.read_pairs(ACCESS_COOKIE, Some(REFRESH_COOKIE), &mut jar);
         }
-        jar
+        jar.read
     }
 
     /// Reads the cookies named `key`, which are not chunked. If one of them holds only an access token, the
     /// refresh tokens are in cookies of another name.
-    fn read_whole_cookies(&self, key: &str, refresh_name: Option<&str>, jar: &mut JarSessions) {
+    fn read_whole_cookies(&self, key: &str, refresh_name: Option<&str>, jar: &mut Reader) {
         if self.values(key).any(is_bare_token) {
             return self.read_pairs(key, refresh_name.or(Some(REFRESH_COOKIE)), jar);
         }
@@ -76,7 +81,7 @@ impl RequestCookies<'_> {
 
     /// Reads cookies whose value is an access token, each with all refresh tokens. The first is the one at the same place
     /// in the order of the request: a browser sends cookies of one domain and path in the same order.
-    fn read_pairs(&self, access_name: &str, refresh_name: Option<&str>, jar: &mut JarSessions) {
+    fn read_pairs(&self, access_name: &str, refresh_name: Option<&str>, jar: &mut Reader) {
         let refresh_tokens: Vec<_> = refresh_name
             .map_or_else(Vec::new, |name| self.values(name).filter(|t| !t.is_empty()).collect());
         let access_tokens = self.values(access_name).filter(|value| !value.is_empty());
@@ -93,10 +98,10 @@ impl RequestCookies<'_> {
         }
     }
 
-    fn read_chunks(&self, key: &str, jar: &mut JarSessions) {
+    fn read_chunks(&self, key: &str, jar: &mut Reader) {
         let chunks = self.chunks(key);
         let Some(longest) = chunks.iter().map(Vec::len).max() else { return };
-        let had_undecodable = jar.has_undecodable;
+        let had_undecodable = jar.read.has_undecodable;
         let mut is_read = false;
         for text in joined(&chunks).take(MOST_TRIES) {
             is_read |= jar.add(decode(&text));
@@ -105,7 +110,7 @@ impl RequestCookies<'_> {
             }
         }
         // If one combination is a session, the others do not mean that a session could not be decoded.
-        jar.has_undecodable = had_undecodable || !is_read;
+        jar.read.has_undecodable = had_undecodable || !is_read;
     }
 
     /// The values of the chunks up to the first gap, by index. An index has several values if there are several
@@ -133,9 +138,10 @@ fn joined<'c>(chunks: &'c [Vec<&'c str>]) -> impl Iterator<Item = String> + 'c {
         [before, next] if next.len() < before.len() => Some(end),
         _ => None,
     });
-    let likely: Vec<usize> = std::iter::once(chunks.len()).chain(drops).collect();
+    let likely: Vec<usize> = std::iter::once(chunks.len()).chain(drops).take(MOST_TRIES).collect();
     // The chunks after the last one of a session can also be left over from a longer session.
-    let others = (1..chunks.len()).rev().filter(|end| !likely.contains(end)).collect();
+    let others = (1..chunks.len()).rev().filter(|end| !likely.contains(end));
+    let others = others.take(MOST_TRIES).collect();
     let mut seen = HashSet::new();
     // Cookies of one domain come in the same order at each index.
     let by_place = likely.clone().into_iter().flat_map(|end| by_place(chunks, end));
@@ -187,20 +193,31 @@ impl JarSessions {
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty() && !self.has_undecodable
     }
+}
 
-    /// Adds a session, or records that a session cookie could not be decoded. Returns whether there is a session.
+/// Collects the sessions of a jar. A request may have thousands of cookies, so a known access token is found by its hash.
+#[derive(Default)]
+struct Reader {
+    read: JarSessions,
+    /// The index in `read` of each access token.
+    places: HashMap<TokenDigest, usize>,
+}
+
+impl Reader {
+    /// Returns whether there is a session.
     fn add(&mut self, session: Option<StoredSession>) -> bool {
         let Some(session) = session else {
-            self.has_undecodable = true;
+            self.read.has_undecodable = true;
             return false;
         };
-        let is_same = |known: &&mut StoredSession| {
-            known.access_token.expose_secret() == session.access_token.expose_secret()
-        };
-        if let Some(known) = self.sessions.iter_mut().find(is_same) {
+        let sessions = &mut self.read.sessions;
+        let digest = token_digest(session.access_token.expose_secret());
+        let known = self.places.get(&digest).and_then(|place| sessions.get_mut(*place));
+        if let Some(known) = known {
             known.add_refresh_tokens(session.refresh_tokens);
         } else {
-            self.sessions.push(session);
+            self.places.insert(digest, sessions.len());
+            sessions.push(session);
         }
         true
     }
@@ -215,8 +232,13 @@ impl StoredSession {
         }
     }
 
+    /// Adds refresh tokens up to [`MOST_REFRESH_TOKENS`]: a request may have thousands of them for thousands of access
+    /// tokens.
     fn add_refresh_tokens(&mut self, tokens: impl IntoIterator<Item = SecretString>) {
         for token in tokens {
+            if self.refresh_tokens.len() == MOST_REFRESH_TOKENS {
+                return;
+            }
             let is_known = self
                 .refresh_tokens
                 .iter()

@@ -138,6 +138,12 @@ impl Payload {
         }
     }
 
+    /// The ids of user and session, if GoTrue issues such ids.
+    fn session(&self) -> Option<(Uuid, Uuid)> {
+        let is_issued = |id: &Uuid| !id.is_nil() && !has_version_of_a_fact(*id);
+        Some((self.sub?, self.session_id.filter(is_issued)?))
+    }
+
     /// The first of `iss` and `aud` that is not accepted.
     pub(super) fn mismatch(&self, rules: &Rules) -> Option<ClaimMismatch> {
         if !rules.issuers.is_accepted(self.iss.as_deref()) {
@@ -154,17 +160,13 @@ impl Payload {
 
     /// Checks the claims against `rules`, except for the times.
     pub(super) fn check(self, rules: &Rules) -> Result<Claims, TokenError> {
+        // Checked first: a wrong setting is no reason to refuse a token that names no session, such as an API key.
+        let (sub, session_id) = self.session().ok_or(TokenError::NoSession)?;
         if !rules.issuers.is_accepted(self.iss.as_deref()) {
             return Err(TokenError::Issuer);
         }
         if !self.has_accepted_audience(rules) {
             return Err(TokenError::Audience);
-        }
-        let (Some(sub), Some(session_id)) = (self.sub, self.session_id) else {
-            return Err(TokenError::NoSession);
-        };
-        if session_id.is_nil() || has_version_of_a_fact(session_id) {
-            return Err(TokenError::NoSession);
         }
         let Self { exp, iat, nbf, role, aal, is_anonymous, client_id, .. } = self;
         let is_anonymous = is_anonymous.unwrap_or_default();

@@ -218,7 +218,7 @@ fn api_keys(factory: &TokenFactory) -> Vec<TokenCase> {
         cases.push(factory.case(
             format!("the {role} key"),
             factory.with_claims(key.to_string()),
-            Issuer,
+            NoSession,
         ));
         let key = json!({"iss": factory.claims["iss"], "aud": "authenticated", "role": role,
             "sub": factory.claims["sub"], "exp": 2_000_000_000});

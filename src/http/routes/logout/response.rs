@@ -16,6 +16,7 @@ use super::{
 use crate::{
     config::{Config, SessionNotFound},
     csrf::origin::is_cross_site,
+    gotrue::Refusal,
     http::{
         context::RequestContext,
         error::Error,
@@ -101,7 +102,7 @@ pub(super) fn of_sessions(
     let mut finished = Vec::with_capacity(ended.len());
     for EndedSession { session, report } in ended {
         let (outcome, body, deletes_cookies) = answer(&report.result, session.carrier, not_found);
-        let is_certain = report.proof != Proof::Unproven || outcome == Outcome::Failed;
+        let is_certain = report.proof != Proof::Unproven || may_live(&report.result);
         let rank = Rank { is_certain, severity: severity(outcome) };
         let cause = body.cause().cloned();
         finished.push(FinishedSession { session, report: Some(report), outcome, cause });
@@ -117,6 +118,14 @@ pub(super) fn of_sessions(
         |(_, outcome, body, deletes_cookies)| (outcome, body, deletes_cookies),
     );
     (LogoutResponse::new(outcome, body, user, contract), deletes_cookies, finished)
+}
+
+/// Whether GoTrue's answer, or its silence, leaves an unproven session alive that may be genuine.
+fn may_live(result: &LogoutResult) -> bool {
+    match result {
+        LogoutResult::Failed(refusal) => refusal.is_passing() || *refusal == Refusal::UserBanned,
+        _ => false,
+    }
 }
 
 /// Orders the sessions of a request. The response reports the session of the greatest rank.
