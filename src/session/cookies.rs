@@ -9,6 +9,7 @@
 //!
 //! Names and formats were recorded from the library: `fixtures/gotrue/ssr-cookies.json`.
 
+mod chunks;
 pub mod deletion;
 mod reading;
 
