@@ -179,8 +179,8 @@ impl Incoming<'_> {
             let held = cookies.values(CSRF_COOKIE);
             app.csrf.check_double_submit(submitted, held, accepted).map_err(keeping_cookies)
         };
-        // GoTrue is asked only for a CSRF token that may be of these sessions without the forged ones.
-        if let Some(possible) = Bindings::without_any(&sessions) {
+        // A CSRF token that cannot be valid is refused before GoTrue is asked which sessions are forged.
+        if let Some(possible) = Bindings::after_any_removal(&sessions) {
             check(&possible)?;
         }
         let sessions = remove_forged(app, context, headers, sessions).await;
