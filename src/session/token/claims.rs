@@ -99,8 +99,8 @@ pub(super) struct Payload {
     client_id: Option<String>,
 }
 
-/// Reads a claim that older releases of GoTrue do not know: there, a hook of the project may give it any type. What is no
-/// text is shown as JSON.
+/// Reads a claim of any type, and shows a value that is no text as JSON. Older releases of GoTrue do not know the claim, so
+/// a hook of the project may have written any value.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::Null => None,

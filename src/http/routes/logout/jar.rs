@@ -42,8 +42,9 @@ pub(super) fn best_proof(sessions: &[Session]) -> Proof {
 
 /// Ends the sessions within one deadline.
 ///
-/// With `others` and `global`, GoTrue is asked once for each user, because it ends the others of that user, and a second
-/// request would find its own session ended. Only where a session is over already, the next one of the user is tried.
+/// With `others` and `global` the gateway makes one request for each user, because GoTrue then ends the other sessions of
+/// that user, and a second request would find its own session ended. If GoTrue refuses the session of the request, the
+/// gateway tries the user's next one.
 pub(super) async fn end(
     logout: &Logout,
     mut sessions: Vec<Session>,
@@ -65,8 +66,8 @@ pub(super) async fn end(
     all.await
 }
 
-/// Of each group, ends one session. [`SESSIONS_AT_ONCE`] logouts are under way at a time, and of unproven sessions one:
-/// strangers may have written their tokens, and the request has one place in flight.
+/// Ends one session of each group. [`SESSIONS_AT_ONCE`] logouts of proven and stale sessions are under way at a time, but
+/// only one of an unproven session: anybody can write their tokens, and the request takes only one place in flight.
 async fn end_groups(
     logout: &Logout,
     groups: Vec<Vec<Session>>,
@@ -84,7 +85,7 @@ async fn end_groups(
     ended.into_iter().filter_map(|(_, ended)| ended).collect()
 }
 
-/// Ends the first session that is not over, and with it, by the scope, the others of its user.
+/// Tries the sessions in turn, until GoTrue accepts one or fails.
 async fn end_first(
     logout: &Logout,
     group: Vec<Session>,
@@ -94,12 +95,12 @@ async fn end_first(
     let mut last = None;
     for session in group {
         let ended = end_one(logout, session, request, deadline).await;
-        let is_over = matches!(
+        let is_refused = matches!(
             ended.report.result,
             LogoutResult::OthersLiveOn | LogoutResult::Expired | LogoutResult::NotGenuine(_)
         );
         last = Some(ended);
-        if !is_over {
+        if !is_refused {
             break;
         }
     }

@@ -89,9 +89,8 @@ impl ResponseBody {
     }
 }
 
-/// The response to the logout of these sessions, whether it deletes the cookies, and the sessions with the one first
-/// that the response reports: the worst of those that the client holds for certain. An unproven session counts if there is
-/// no other, or if its logout failed: it may live. If it was refused, another site may have planted its cookie.
+/// Returns the response to the logout of these sessions, whether it deletes the cookies, and the sessions, of which the
+/// first is the one that the response reports: that of the greatest [`Rank`].
 pub(super) fn of_sessions(
     ended: Vec<EndedSession>,
     contract: Contract,
@@ -120,7 +119,8 @@ pub(super) fn of_sessions(
     (LogoutResponse::new(outcome, body, user, contract), deletes_cookies, finished)
 }
 
-/// Whether GoTrue's answer, or its silence, leaves an unproven session alive that may be genuine.
+/// Whether a session may be alive after its logout, even if the gateway could not verify its access token. A session that
+/// GoTrue refused may not exist at all: another site may have planted its cookie.
 fn may_live(result: &LogoutResult) -> bool {
     match result {
         LogoutResult::Failed(refusal) => refusal.is_passing() || *refusal == Refusal::UserBanned,
@@ -131,7 +131,7 @@ fn may_live(result: &LogoutResult) -> bool {
 /// Orders the sessions of a request. The response reports the session of the greatest rank.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
-    /// Whether the session is proven or stale.
+    /// Whether the session decides before others: it is proven or stale, or it may be alive after its logout.
     is_certain: bool,
     severity: u8,
 }

@@ -56,8 +56,8 @@ impl VerifyError {
         Self { error: Error::CredentialExpired, is_refreshable, is_expired: true }
     }
 
-    /// Which refusal is reported if the request shows several sessions: a revoked one that has not expired before all others, and then the
-    /// one that the client or the operator can do something about.
+    /// Which refusal is reported if the request has several sessions: first that of a revoked session that has not
+    /// expired, then the one that the client or the operator can do something about.
     fn precedence(&self) -> u8 {
         match self.error {
             // The cookie of an old session must not keep the app from refreshing the present one.
