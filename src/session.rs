@@ -20,7 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use self::{
     cookies::{JarSessions, OtherProject, RequestCookies},
-    token::{ClaimMismatch, Claims, TokenError, session_of},
+    token::{Claim, ClaimMismatch, Claims, TokenError, session_of},
     verifier::{CheckedToken, SignatureStatus, Verifier},
 };
 use crate::config::Cookies;
@@ -206,7 +206,7 @@ impl Verifier {
             // The signature of this token was not verified, or the error would be `ClaimNotAccepted`.
             Err(AuthenticationError::Invalid(TokenError::Audience)) => self.has_keys().is_none(),
             Err(AuthenticationError::ClaimNotAccepted(mismatch)) => {
-                mismatch.claim == "iss" && self.accepts_published_issuer()
+                mismatch.claim == Claim::Issuer && self.accepts_published_issuer()
             }
             Err(_) => false,
         }
@@ -214,8 +214,8 @@ impl Verifier {
 }
 
 impl Session {
-    /// Whether two cookies hold the same session. If nobody has verified either access token, one of them may be forged
-    /// with the ids of the other, so the tokens must be equal.
+    /// Whether two cookies hold the same session. If neither access token is verified, one of them may be forged with the
+    /// ids of the other, so the tokens must be equal.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         let is_certain = |session: &Self| session.proof != Proof::Unproven;
         let has_same_token =

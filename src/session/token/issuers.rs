@@ -73,7 +73,7 @@ impl AcceptedIssuers {
     }
 
     /// Whether the issuer that GoTrue publishes is accepted: only if `GATEWAY_JWT_ISSUER` is not set.
-    pub(crate) fn depend_on_gotrue(&self) -> bool {
+    pub(crate) fn accept_published(&self) -> bool {
         self.configured.is_empty()
     }
 
