@@ -8,6 +8,7 @@ use std::{fmt::Display, process::ExitCode, sync::Arc, time::Duration};
 use jsonwebtoken::Algorithm;
 use tokio::{runtime, time::Instant};
 
+use super::parse_config;
 use crate::{
     clock::Clock,
     config::{self, Config, Warning},
@@ -26,13 +27,7 @@ type Version = (u32, u32);
 /// Runs the checks and prints their results. The exit status is also 1 for an invalid configuration.
 #[must_use]
 pub fn run(args: config::Args) -> ExitCode {
-    let config = match Config::parse(args) {
-        Ok(config) => config,
-        Err(errors) => {
-            eprintln!("{errors}");
-            return ExitCode::FAILURE;
-        }
-    };
+    let Some(config) = parse_config(args) else { return ExitCode::FAILURE };
     let _log = telemetry::start(config::LogFormat::Text, "warn", None);
     println!("configuration: ok");
     let checked = runtime::Builder::new_current_thread()
@@ -219,7 +214,8 @@ fn clocks(answer: &HealthAnswer, clock: &Clock) -> String {
         }
         seconds => {
             format!(
-                "its clock is {seconds} s {side}: synchronise both clocks, or one side accepts tokens that have expired for the other"
+                "its clock is {seconds} s {side}: synchronise both clocks, or one side accepts tokens that have \
+                 expired for the other"
             )
         }
     }
