@@ -1,7 +1,8 @@
 //! The chunks `K.0`, `K.1`, … of session cookies, and how the chunks of several sessions may belong together.
 //!
-//! If the cookies of two domains are in one request, their chunks come interleaved, and nothing says which chunk is of which
-//! domain. So the gateway tries combinations. A choice is the place of one value at each index, from the first index on.
+//! If the cookies of two domains are in one request, their chunks come interleaved, and nothing says which chunk is of
+//! which domain. So the gateway tries combinations. A choice is the place of one value at each index, from the first
+//! index on.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -80,4 +81,25 @@ fn combinations<'c>(
 /// Joins the values at these places.
 fn join(chunks: &[Vec<&str>], places: &[usize]) -> String {
     chunks.iter().zip(places).filter_map(|(values, place)| values.get(*place)).copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sixteen_combinations_are_tried_each_once_and_those_of_one_place_first() {
+        let chunks: Vec<Vec<&str>> = vec![vec!["a", "b"]; 10];
+        let tried: Vec<_> = joined(&chunks).collect();
+        assert_eq!(tried.len(), 16);
+        assert_eq!(tried.iter().collect::<HashSet<_>>().len(), 16, "{tried:?}");
+        assert_eq!(tried.first().map(String::as_str), Some("aaaaaaaaaa"));
+        assert_eq!(tried.get(1).map(String::as_str), Some("bbbbbbbbbb"));
+    }
+
+    #[test]
+    fn one_value_of_each_chunk_is_read_to_the_end_first_and_then_without_the_last_ones() {
+        let tried: Vec<_> = joined(&[vec!["a"], vec!["b"], vec!["c"]]).collect();
+        assert_eq!(tried, ["abc", "ab", "a"]);
+    }
 }

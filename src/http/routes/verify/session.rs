@@ -1,7 +1,7 @@
 //! Finds the session that identifies a request at `verify`.
 //!
-//! 1. If the request has a Bearer token of this project, that token identifies it. Otherwise it is the first
-//!    session of the cookies that is neither revoked, expired nor ended.
+//! 1. If the request has a Bearer token of this project, that token identifies it. Otherwise the first
+//!    session of the cookies that is neither revoked, expired nor ended identifies it.
 //! 2. A request that also carries a revoked session of another user is refused, because the application behind
 //!    the proxy may read that credential.
 //! 3. While the store does not answer, no session is accepted.
