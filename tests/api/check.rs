@@ -211,3 +211,26 @@ async fn warnings_cover_the_key_set_and_the_environment() {
     assert!(checked.lines.iter().any(|line| line.contains("publishes signing keys")));
     assert!(!checked.lines.concat().contains("do-not-print"));
 }
+
+/// An issuer of GoTrue that does not follow from `SUPABASE_URL`.
+pub(crate) const OTHER_ISSUER: &str = "https://auth.example.com/auth/v1";
+
+#[rstest]
+#[case::default_issuers("", "SUPABASE_URL")]
+#[case::list_without_it("https://auth.example.org/auth/v1", "GATEWAY_JWT_ISSUER")]
+#[tokio::test]
+async fn a_warning_names_the_issuer_of_gotrue_and_the_variable_that_does_not_fit(
+    #[case] list: &str,
+    #[case] variable: &str,
+) {
+    let setup = Setup::new().start_time(Clock::system().unix_seconds()).issuer(OTHER_ISSUER);
+    let app = setup.start().await;
+    let checked = check(&[("SUPABASE_URL", app.mock.url()), ("GATEWAY_JWT_ISSUER", list)]);
+    assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
+    assert_eq!(checked.line("issuer"), format!("ok: {OTHER_ISSUER}"));
+    assert_eq!(checked.warnings(), ["GATEWAY_STORE", variable], "{:?}", checked.lines);
+    let message = format!("warning: {variable}: GoTrue's issuer is {OTHER_ISSUER}, ");
+    assert!(checked.lines.iter().any(|line| line.starts_with(&message)), "{:?}", checked.lines);
+    let listed = check(&[("SUPABASE_URL", app.mock.url()), ("GATEWAY_JWT_ISSUER", OTHER_ISSUER)]);
+    assert_eq!(listed.warnings(), ["GATEWAY_STORE"], "{:?}", listed.lines);
+}
