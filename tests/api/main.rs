@@ -30,6 +30,7 @@ mod forged_tokens;
 mod forms;
 mod forward_auth;
 mod headers;
+mod health_command;
 mod hostile_names;
 mod hostile_values;
 mod injection;

@@ -1,5 +1,4 @@
-//! The gateway behind servers that speak HTTP/2 without TLS, in containers without a shell, and in networks whose
-//! only way out is a proxy.
+//! The gateway behind servers that speak HTTP/2 without TLS, and in networks whose only way out is a proxy.
 
 use std::{
     process::Command,
@@ -49,25 +48,6 @@ async fn an_http2_request_with_a_head_beyond_the_limit_is_refused() {
     let reply = by_http2(format!("http://{}/healthz", app.address), &["-H", &long]).await;
     assert!(reply.ends_with("431 2"), "{reply}");
     assert_eq!(app.get("/healthz").send().await.status, 200);
-}
-
-#[tokio::test]
-async fn health_reports_whether_the_configured_listener_is_ready() {
-    let app = TestApp::new().await;
-    let gateway = GatewayProcess::start(&app, &[]).await;
-    let bind = gateway.address.to_string();
-    let health = |bind: &str| {
-        let mut command = Command::new(gateway_binary());
-        command.arg("health").env_clear().env("SUPABASE_URL", app.mock.url());
-        let run = command.env("GATEWAY_BIND", bind).output().unwrap();
-        (run.status.code(), String::from_utf8(run.stderr).unwrap())
-    };
-    assert_eq!(health(&bind), (Some(0), String::new()));
-    gateway.stop();
-    let (status, cause) = health(&bind);
-    assert_eq!(status, Some(1));
-    assert!(cause.contains(&bind) && cause.contains("refused"), "{cause}");
-    assert_eq!(health("nonsense").0, Some(1));
 }
 
 /// Starts a proxy that records the first line of each connection and passes everything on to `target`. Returns
