@@ -74,6 +74,7 @@ mod status;
 mod stores;
 mod tokens;
 mod traces;
+mod unreachable;
 mod upstream;
 mod upstream_faults;
 mod verify;
