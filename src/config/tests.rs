@@ -99,6 +99,24 @@ fn an_empty_value_counts_as_not_set_except_for_gateway_secret() {
     }
 }
 
+/// Docker Compose passes an unset variable as an empty one: `GATEWAY_SECRET_FILE: ${SECRET_FILE:-}`.
+#[test]
+fn an_empty_name_of_a_file_counts_as_not_set() {
+    for setting in SETTINGS {
+        let empty = (setting.file_variable, "");
+        assert_eq!(errors_of(&[empty]), [""; 0], "{}", setting.file_variable);
+    }
+    let (secret, file) = ("0123456789abcdef0123456789abcdef", NamedTempFile::new().unwrap());
+    fs::write(file.path(), secret).unwrap();
+    let path = file.path().to_str().unwrap();
+    for variable in ["GATEWAY_SECRET", "SUPABASE_JWT_SECRET"] {
+        let beside_value = [(variable, secret), (&format!("{variable}_FILE"), "")];
+        assert_eq!(errors_of(&beside_value), [""; 0], "{variable}");
+    }
+    let config = parse(&[("SUPABASE_JWT_SECRET", ""), ("SUPABASE_JWT_SECRET_FILE", path)]);
+    assert_eq!(config.supabase.jwt_secret.unwrap().expose_secret(), secret);
+}
+
 #[test]
 fn a_secret_has_no_flag_and_may_come_from_a_file() {
     let mut command = command();
