@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     check::OTHER_ISSUER,
-    harness::{GatewayProcess, RedisServer, Setup, TestApp, eventually},
+    harness::{GatewayProcess, RedisServer, Setup, TestApp, claims_of, eventually},
 };
 
 async fn start_app(algorithm: Algorithm) -> TestApp {
@@ -173,6 +173,37 @@ async fn serve_warns_once_of_an_issuer_of_gotrue_that_does_not_fit_the_configura
     let line = gateway.wait_for_log(&format!("GoTrue's issuer is {OTHER_ISSUER}, {message}"));
     assert_eq!((&line["variable"], &line["level"]), (&json!(variable), &json!("WARN")));
     assert_eq!(warned_variables(&gateway.stop().lines), ["GATEWAY_STORE", variable]);
+}
+
+#[rstest]
+#[case::within_thirty_seconds(20, 0)]
+#[case::beyond(300, 1)]
+#[tokio::test]
+async fn serve_warns_once_a_minute_of_tokens_that_were_issued_ahead_of_its_clock(
+    #[case] ahead: i64,
+    #[case] warnings: usize,
+) {
+    let app = start_app(Algorithm::Es256).await;
+    let gateway = GatewayProcess::start(&app, &[]).await;
+    for _ in 0..2 {
+        let mut claims = claims_of(&app.sign_up().access_token);
+        claims["iat"] = json!(claims["iat"].as_i64().unwrap() + ahead);
+        let token = app.mock.sign(&claims).unwrap();
+        let reply = gateway.request("GET", "/api/auth/verify").bearer(&token).send().await;
+        assert_eq!(reply.status, 200, "GoTrue accepts such a token: {reply:?}");
+    }
+    let log = gateway.stop();
+    let of_clock = |line: &&Value| {
+        line["message"].as_str().is_some_and(|m| m.starts_with("the claim iat of an access token"))
+    };
+    let lines: Vec<_> = log.lines.iter().filter(of_clock).collect();
+    assert_eq!(lines.len(), warnings, "{}", log.text);
+    for line in lines {
+        assert_eq!(line["level"], "WARN");
+        // The gateway's clock runs on after the start of the mock's.
+        let seconds = line["seconds_ahead"].as_i64().unwrap();
+        assert!((ahead - 200..=ahead).contains(&seconds), "{line}");
+    }
 }
 
 #[tokio::test]
