@@ -16,7 +16,7 @@ use crate::harness::{SECRET, Setup, TestApp, leak_check};
 pub(crate) struct CheckOutput {
     pub(crate) status: Option<i32>,
     pub(crate) lines: Vec<String>,
-    stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl CheckOutput {
@@ -31,7 +31,7 @@ impl CheckOutput {
     }
 
     /// The names of the variables that the warnings of the output concern.
-    fn warnings(&self) -> Vec<&str> {
+    pub(crate) fn warnings(&self) -> Vec<&str> {
         let warnings = self.lines.iter().filter_map(|line| line.strip_prefix("warning: "));
         warnings.map(|warning| warning.split(':').next().unwrap()).collect()
     }

@@ -1,6 +1,7 @@
 //! What docs/self-hosting.md says, with a real nginx between the gateway's binary and the GoTrue mock.
 
 mod api_gateway;
+mod egress_proxy;
 mod private_ca;
 
 use std::{
