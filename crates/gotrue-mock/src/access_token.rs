@@ -11,6 +11,7 @@ use crate::{database::Session, error::GotrueError, mock::Mock, user::User};
 /// The claims, in the order in which GoTrue writes them.
 #[derive(Serialize)]
 struct Claims<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
     iss: &'a str,
     sub: Uuid,
     aud: &'static str,
