@@ -7,6 +7,7 @@ mod heads;
 mod limits;
 mod proxy;
 mod recorder;
+mod refreshable;
 mod smuggling;
 mod traefik;
 
@@ -19,6 +20,17 @@ use crate::harness::{
     Browser, CookieFormat, LOGOUT_PATHS, Request, ServerProcess, Setup, TestApp, assert_success,
     claims_of, forged_token,
 };
+
+/// All headers by which `verify` identifies a session.
+const IDENTITY_HEADERS: [&str; 7] = [
+    "x-auth-user-id",
+    "x-auth-session-id",
+    "x-auth-role",
+    "x-auth-aal",
+    "x-auth-anonymous",
+    "x-auth-client-id",
+    "x-auth-carrier",
+];
 
 /// A proxy, the gateway that the proxy asks, and the API to which the proxy forwards accepted requests.
 struct ProxiedApi {
