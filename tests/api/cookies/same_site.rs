@@ -1,5 +1,7 @@
-//! Section 6 of the contract: the attribute `SameSite` of the cookies that the gateway sets and deletes.
+//! Section 6 of the contract: the attributes `SameSite` and `Partitioned` of the cookies that the gateway sets and
+//! deletes.
 
+use super::{SESSION, log_out_with};
 use crate::harness::{CookieFormat, TestApp, session_cookies};
 
 /// Whether the `Set-Cookie` line has the attributes that a browser requires in a frame of another site.
@@ -41,4 +43,20 @@ async fn same_site_is_lax_by_default_and_none_for_partitioned_lines_or_if_config
             assert_eq!(lines.iter().any(|line| line.contains("Partitioned")), partitioned);
         }
     }
+}
+
+#[tokio::test]
+async fn partitioned_cookies_are_deleted_by_a_second_set_cookie() {
+    let flags = [("cookie-partitioned", "true"), ("extra-cookies", "mine")];
+    let app = TestApp::with_flags(&flags).await;
+    let reply = log_out_with(&app, &["mine"], &[]).await;
+    for name in [SESSION, "sb-csrf-token", "mine"] {
+        let lines = reply.set_cookies();
+        let lines: Vec<_> = lines.iter().filter(|l| l.starts_with(&format!("{name}=;"))).collect();
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(!lines[0].contains("Partitioned") && !lines[0].contains("Secure"));
+        assert!(lines[1].contains("Partitioned") && lines[1].contains("Secure"));
+    }
+    let csrf = app.get("/api/auth/csrf").bearer(&app.sign_up().access_token).send().await;
+    assert_eq!(csrf.set_cookies().len(), 2, "the CSRF cookie is set with and without Partitioned");
 }
