@@ -1,6 +1,8 @@
 //! Sections 3 and 6 of the contract: a request whose cookies hold several sessions. Every session must end, and
 //! the response may be success only if all of them have ended.
 
+mod reported_result;
+
 use gotrue_mock::Tokens;
 use rstest::rstest;
 use serde_json::json;
