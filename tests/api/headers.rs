@@ -198,6 +198,15 @@ async fn only_an_allowed_origin_may_send_requests_and_read_responses() {
             }
         }
     }
+    for path in ["/api/auth/logout/", "/api/v1/auth/logout/", "/logout/", "/api/auth/csrf/"] {
+        for (origin, status) in [(APP, 200), ("https://evil.example", 405)] {
+            let preflight = app.request("OPTIONS", path).header("Origin", origin);
+            let preflight = preflight.header("Access-Control-Request-Method", "POST").send().await;
+            let echoed = (status == 200).then_some(APP);
+            assert_eq!(preflight.status, status, "{origin} {path}");
+            assert_eq!(preflight.header("access-control-allow-origin"), echoed, "{origin} {path}");
+        }
+    }
     assert_eq!(app.gotrue_call_count(), 0);
     // Errors must have the CORS headers too. An OPTIONS that is no CORS preflight must get 405 like other
     // methods.
