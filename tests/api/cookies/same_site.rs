@@ -26,10 +26,14 @@ async fn same_site_is_lax_by_default_and_none_for_partitioned_lines_or_if_config
         let (access, refresh) = (&tokens.access_token, &tokens.refresh_token);
         let mut jar = session_cookies("sb-127-auth-token", access, refresh, CookieFormat::Base64);
         let csrf = app.get("/api/auth/csrf").cookies(&jar).send().await;
+        assert_eq!(csrf.status, 200, "{flags:?}");
+        assert_eq!(csrf.set_cookies().len(), if partitioned { 2 } else { 1 }, "{flags:?}");
         let token = csrf.json()["data"]["csrf_token"].as_str().unwrap().to_owned();
         jar.push(("sb-csrf-token".to_owned(), token.clone()));
         let logout = app.post("/logout").cookies(&jar).header("X-CSRF-Token", token).send().await;
+        assert_eq!(logout.header("x-logout-outcome"), Some("revoked"), "{flags:?}");
         assert!(!app.is_alive(&tokens));
+        assert!(!logout.set_cookies().is_empty(), "{flags:?}");
         for line in csrf.set_cookies().into_iter().chain(logout.set_cookies()) {
             if line.contains("Partitioned") {
                 assert!(partitioned && is_none(line), "{flags:?} {line}");
