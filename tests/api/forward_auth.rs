@@ -68,6 +68,9 @@ impl ProxiedApi {
             assert_eq!(received.header_values(name), [value], "{case}: {name}");
             assert_eq!(received.names_like(name), [name], "{case}");
         }
+        // The token is not one of a third party. nginx sends no header with an empty value.
+        assert_eq!(received.header_values("x-auth-client-id").concat(), "", "{case}");
+        assert!(received.names_like("x-auth-client-id").len() <= 1, "{case}");
         assert_eq!(received.names_like("x-auth-carrier"), ["x-auth-carrier"], "{case}");
         match *received.header_values("x-auth-carrier") {
             ["bearer"] => assert!(!received.has_session_cookie(), "{case}: {received:?}"),
@@ -99,12 +102,13 @@ impl ProxiedApi {
 }
 
 /// The names and values of the identity headers that an API must receive for the session.
-fn identity(tokens: &Tokens) -> [(&'static str, String); 4] {
+fn identity(tokens: &Tokens) -> [(&'static str, String); 5] {
     [
         ("x-auth-user-id", tokens.user_id.to_string()),
         ("x-auth-session-id", tokens.session_id.to_string()),
         ("x-auth-role", "authenticated".to_owned()),
         ("x-auth-aal", "aal1".to_owned()),
+        ("x-auth-anonymous", "false".to_owned()),
     ]
 }
 
