@@ -94,4 +94,26 @@ async fn the_openapi_document_describes_every_route_and_its_responses() {
     for status in ["200", "400", "401", "403", "413", "415", "429", "500", "503"] {
         assert!(responses[status].is_object(), "{status}");
     }
+    let responses = &document["paths"]["/api/auth/verify"]["get"]["responses"];
+    let identity: &[&str] = &[
+        "X-Auth-Aal",
+        "X-Auth-Anonymous",
+        "X-Auth-Carrier",
+        "X-Auth-Client-Id",
+        "X-Auth-Role",
+        "X-Auth-Session-Id",
+        "X-Auth-User-Id",
+    ];
+    for (status, named) in [
+        ("200", identity),
+        ("302", &["Location", "X-Auth-Reason"]),
+        ("401", &["X-Auth-Reason"]),
+        ("503", &[]),
+    ] {
+        assert!(responses[status].is_object(), "{status}");
+        let headers = responses[status]["headers"].as_object();
+        let mut names: Vec<&str> = headers.into_iter().flatten().map(|(name, _)| &**name).collect();
+        names.sort_unstable();
+        assert_eq!(names, named, "{status}");
+    }
 }
