@@ -30,8 +30,8 @@ test-supabase: ## What becomes of sessions in the project that SUPABASE_URL and 
 	@test -n "$$SUPABASE_URL" || { echo "SUPABASE_URL is not set: set it to the URL of the project to test"; exit 2; }
 	TEST_SUPABASE=1 cargo test --locked --test supabase
 
-# Go builds Traefik from its own module, with the dependencies that its go.sum names. The first build takes a quarter of an
-# hour or more, and needs some 5 GB, so no other target runs these tests.
+# Go builds Traefik from its own module, with the dependencies that its go.sum names. The first build takes a quarter of
+# an hour or more, and needs some 5 GB, so no other target runs these tests.
 TRAEFIK_VERSION := v3.5.3
 traefik := target/tools/traefik-$(TRAEFIK_VERSION)
 

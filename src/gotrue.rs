@@ -27,7 +27,10 @@ use tokio::time::Instant;
 use crate::{outcome::Reason, telemetry::traces::TraceContext};
 
 pub use self::{client::GoTrue, retry_after::RetryAfter};
-pub(crate) use self::{log::report_omitted_lines, transport::HttpClientError};
+pub(crate) use self::{
+    log::report_omitted_lines,
+    transport::{HttpClientError, causes},
+};
 
 /// The time at which `GATEWAY_UPSTREAM_TIMEOUT` ends. It limits all tries of one request together.
 pub(crate) type Deadline = Instant;

@@ -9,6 +9,7 @@
 pub mod cookies;
 pub mod introspection;
 pub mod jwks;
+mod refresh_tokens;
 pub mod token;
 pub mod verifier;
 
@@ -19,7 +20,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use self::{
     cookies::{JarSessions, OtherProject, RequestCookies},
-    token::{ClaimMismatch, Claims, TokenError, session_of},
+    token::{Claim, ClaimMismatch, Claims, TokenError, session_of},
     verifier::{CheckedToken, SignatureStatus, Verifier},
 };
 use crate::config::Cookies;
@@ -205,7 +206,7 @@ impl Verifier {
             // The signature of this token was not verified, or the error would be `ClaimNotAccepted`.
             Err(AuthenticationError::Invalid(TokenError::Audience)) => self.has_keys().is_none(),
             Err(AuthenticationError::ClaimNotAccepted(mismatch)) => {
-                mismatch.claim == "iss" && self.accepts_published_issuer()
+                mismatch.claim == Claim::Issuer && self.accepts_published_issuer()
             }
             Err(_) => false,
         }
@@ -213,8 +214,8 @@ impl Verifier {
 }
 
 impl Session {
-    /// Whether two sessions are the same one, read from two cookies. Of two access tokens that nobody has verified, one
-    /// may be forged, so only equal ones are of the same session.
+    /// Whether two cookies hold the same session. If neither access token is verified, one of them may be forged with the
+    /// ids of the other, so the tokens must be equal.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         let is_certain = |session: &Self| session.proof != Proof::Unproven;
         let has_same_token =
@@ -236,7 +237,7 @@ impl Session {
         } else {
             other.refresh_tokens
         };
-        self.refresh_tokens.extend(added);
+        refresh_tokens::add(&mut self.refresh_tokens, added);
     }
 
     /// Adds the refresh tokens of the cookies of the same user and session to the session of an expired Bearer
@@ -246,7 +247,8 @@ impl Session {
         let this = Some((self.claims.sub, self.claims.session_id));
         let same =
             jar.sessions.into_iter().filter(|s| session_of(s.access_token.expose_secret()) == this);
-        self.refresh_tokens.extend(same.flat_map(|session| session.refresh_tokens));
+        let added = same.flat_map(|session| session.refresh_tokens);
+        refresh_tokens::add(&mut self.refresh_tokens, added);
         if !self.refresh_tokens.is_empty() {
             self.carrier = Carrier::BearerAndCookie;
         }

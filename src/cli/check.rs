@@ -8,11 +8,12 @@ use std::{fmt::Display, process::ExitCode, sync::Arc, time::Duration};
 use jsonwebtoken::Algorithm;
 use tokio::{runtime, time::Instant};
 
+use super::parse_config;
 use crate::{
     clock::Clock,
     config::{self, Config, Warning},
     gotrue::{GoTrue, HealthAnswer},
-    session::jwks,
+    session::{jwks, token::issuers::PublishedIssuer},
     store, telemetry,
 };
 
@@ -26,13 +27,7 @@ type Version = (u32, u32);
 /// Runs the checks and prints their results. The exit status is also 1 for an invalid configuration.
 #[must_use]
 pub fn run(args: config::Args) -> ExitCode {
-    let config = match Config::parse(args) {
-        Ok(config) => config,
-        Err(errors) => {
-            eprintln!("{errors}");
-            return ExitCode::FAILURE;
-        }
-    };
+    let Some(config) = parse_config(args) else { return ExitCode::FAILURE };
     let _log = telemetry::start(config::LogFormat::Text, "warn", None);
     println!("configuration: ok");
     let checked = runtime::Builder::new_current_thread()
@@ -69,7 +64,7 @@ async fn check(config: &Config, clock: &Clock) -> bool {
 
     let mut warnings = config.warnings();
     warnings.extend(config::unused_proxies(config));
-    warnings.extend(issuer.and_then(|issuer| config.supabase.issuer_warning(issuer.as_deref())));
+    warnings.extend(issuer.warning(&config.supabase));
     let weaknesses = store.into_iter().flat_map(|diagnosis| diagnosis.weaknesses);
     warnings.extend(weaknesses.map(Warning::store));
     warnings.extend(Warning::old_gotrue(version));
@@ -127,23 +122,23 @@ async fn key_set(config: &Config, gotrue: &GoTrue) -> Result<Keys, String> {
     Ok(Keys { allowed, left_out })
 }
 
-/// Prints the issuer that GoTrue publishes, and returns it; `None` if GoTrue does not answer. Tokens with the default issuer need no such document, so
-/// its absence fails nothing.
-async fn issuer(config: &Config, gotrue: &GoTrue) -> Option<Option<String>> {
-    match gotrue.issuer(Instant::now() + config.upstream.timeout).await {
-        Ok(Some(issuer)) => {
-            println!("issuer: ok: {issuer}");
-            Some(Some(issuer))
-        }
-        Ok(None) => {
-            println!("issuer: ok: GoTrue publishes none");
-            Some(None)
-        }
+/// Prints the issuer that GoTrue publishes, and returns it. A failed request is not a failed part: without GoTrue's
+/// answer, the gateway still accepts the default issuers.
+async fn issuer(config: &Config, gotrue: &GoTrue) -> PublishedIssuer {
+    let issuer = match gotrue.issuer(Instant::now() + config.upstream.timeout).await {
+        Ok(issuer) => PublishedIssuer::from(issuer),
         Err(error) => {
             println!("issuer: unknown: {error}");
-            None
+            return PublishedIssuer::Unknown;
+        }
+    };
+    match &issuer {
+        PublishedIssuer::Named(issuer) => println!("issuer: ok: {issuer}"),
+        PublishedIssuer::Absent | PublishedIssuer::Unknown => {
+            println!("issuer: ok: GoTrue publishes none");
         }
     }
+    issuer
 }
 
 /// Prints the result of checking `part`, and returns whether the part works.
@@ -219,7 +214,8 @@ fn clocks(answer: &HealthAnswer, clock: &Clock) -> String {
         }
         seconds => {
             format!(
-                "its clock is {seconds} s {side}: synchronise both clocks, or one side accepts tokens that have expired for the other"
+                "its clock is {seconds} s {side}: synchronise both clocks, or one side accepts tokens that have \
+                 expired for the other"
             )
         }
     }

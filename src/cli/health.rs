@@ -2,7 +2,6 @@
 //! shell.
 
 use std::{
-    error::Error as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     process::ExitCode,
     time::Duration,
@@ -10,7 +9,8 @@ use std::{
 
 use reqwest::blocking::Client;
 
-use crate::config::{self, Config};
+use super::parse_config;
+use crate::{config, gotrue};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -29,13 +29,7 @@ enum HealthError {
 /// 200, else 1.
 #[must_use]
 pub fn run(args: config::Args) -> ExitCode {
-    let config = match Config::parse(args) {
-        Ok(config) => config,
-        Err(errors) => {
-            eprintln!("{errors}");
-            return ExitCode::FAILURE;
-        }
-    };
+    let Some(config) = parse_config(args) else { return ExitCode::FAILURE };
     match check_readiness(config.server.bind) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -50,12 +44,8 @@ fn check_readiness(bind: SocketAddr) -> Result<(), HealthError> {
         return Err(HealthError::NoPort);
     }
     let address = SocketAddr::new(connectable_ip(bind.ip()), bind.port());
-    let unreachable = |error: reqwest::Error| {
-        // The text of reqwest's error lacks the cause, such as a refused connection; the error's sources have it.
-        let sources = std::iter::successors(error.source(), |error| (*error).source());
-        let cause = sources.map(ToString::to_string).collect::<Vec<_>>().join(": ");
-        HealthError::Unreachable { address, cause }
-    };
+    let unreachable =
+        |error: reqwest::Error| HealthError::Unreachable { address, cause: gotrue::causes(&error) };
     let client = Client::builder().no_proxy().timeout(TIMEOUT).build().map_err(unreachable)?;
     let answer = client.get(format!("http://{address}/readyz")).send().map_err(unreachable)?;
     match answer.status().as_u16() {

@@ -8,7 +8,7 @@ use std::{
 
 use axum::Router;
 
-use super::{USAGE_ERROR, signals::Signals};
+use super::{USAGE_ERROR, parse_config, signals::Signals};
 use crate::{
     clock::Clock,
     config::{self, Config},
@@ -34,13 +34,7 @@ enum ServeError {
 pub fn run(args: config::Args) -> ExitCode {
     // Forbid core dumps before any secret is read.
     let core_dumps = core_dumps::forbid();
-    let config = match Config::parse(args) {
-        Ok(config) => config,
-        Err(errors) => {
-            eprintln!("{errors}");
-            return ExitCode::from(USAGE_ERROR);
-        }
-    };
+    let Some(config) = parse_config(args) else { return ExitCode::from(USAGE_ERROR) };
     let exporter = match config.logs.otlp_endpoint.as_ref().map(Exporter::new).transpose() {
         Ok(exporter) => exporter,
         Err(error) => {

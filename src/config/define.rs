@@ -10,7 +10,7 @@
 ///     field: Type = "VARIABLE" <"VALUE NAME">, rule, else default;
 ///     /// A setting without a flag, because other users of the machine can read a process's flags.
 ///     field: Type = secret "VARIABLE" <"VALUE NAME">, rule, else default;
-///     /// A setting with a flag, whose value may contain a password.
+///     /// A setting with a flag, whose value may also come from a file.
 ///     field: Type = flag_or_file "VARIABLE" <"VALUE NAME">, rule, else default;
 /// }
 /// ```

@@ -9,7 +9,11 @@ use super::error::Rule;
 
 /// The URL of an HTTP proxy, which may contain a password.
 #[derive(Clone, Debug)]
-pub struct EgressProxy(SecretString);
+pub struct EgressProxy {
+    url: SecretString,
+    /// The URL without user, password and path.
+    origin: String,
+}
 
 impl EgressProxy {
     pub(super) fn parse(text: &str) -> Result<Self, Rule> {
@@ -21,22 +25,21 @@ impl EgressProxy {
             is_http && url.has_host() && !has_other_parts
         });
         let rule = "must be an http or https URL without path, query or fragment";
-        url.map(|url| Self(SecretString::from(String::from(url)))).ok_or(Rule::Borrowed(rule))
+        let url = url.ok_or(Rule::Borrowed(rule))?;
+        let origin = url.origin().ascii_serialization();
+        Ok(Self { url: SecretString::from(String::from(url)), origin })
     }
 
     /// The URL with its password, for the HTTP client.
     pub(crate) fn url(&self) -> &str {
-        self.0.expose_secret()
+        self.url.expose_secret()
     }
 }
 
 /// Shows the URL without user and password.
 impl fmt::Display for EgressProxy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match Url::parse(self.url()) {
-            Ok(url) => f.write_str(&url.origin().ascii_serialization()),
-            Err(_) => Ok(()),
-        }
+        f.write_str(&self.origin)
     }
 }
 

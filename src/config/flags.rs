@@ -93,11 +93,7 @@ impl Setting {
         }
         let mut help = self.help();
         if self.source == Source::FlagOrFile {
-            help = format!(
-                "{help}. `{}` may name a file with the value. The variable and the file may contain \
-                 a password, the flag must not",
-                self.file_variable
-            );
+            help = format!("{help}. `{}` may name a file with the value", self.file_variable);
         }
         let arg = Arg::new(self.variable)
             .long(self.flag())

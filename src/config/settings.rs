@@ -162,7 +162,8 @@ settings! {
     store: StoreConfig under "Logout" {
         /// Store of ended sessions, queued logouts and failures: `memory` (lost at a restart, no queue),
         /// `file:<path>` (durable, one process), or `redis://…` or `rediss://…` (shared by all instances; every
-        /// key starts with the value of `?prefix=`). The latter two need `GATEWAY_SECRET`. Default: `memory`
+        /// key starts with the value of `?prefix=`). The latter two need `GATEWAY_SECRET`. A
+        /// flag must not contain a user or a password. Default: `memory`
         address: StoreAddress = flag_or_file "GATEWAY_STORE" <"STORE">, StoreAddress::parse, else StoreAddress::Memory;
         /// The most bytes of queued logouts in the store: digits with `B`, `KiB`, `MiB` or `GiB`, from `1MiB` to
         /// `64GiB`. A logout that finds no room is answered `failed`. Default: `256MiB`
@@ -179,7 +180,8 @@ settings! {
         /// Default: `5s`
         timeout: Duration = "GATEWAY_UPSTREAM_TIMEOUT" <"DURATION">, deadline, else Duration::from_secs(5);
         /// Proxy for all requests to GoTrue, if no direct connection is possible: `http://proxy:3128`, with
-        /// `user:password@` if the proxy requires it. The gateway does not use `HTTPS_PROXY`. Default: none
+        /// `user:password@` if the proxy requires it. The gateway does not use `HTTPS_PROXY`.
+        /// A flag must not contain a user or a password. Default: none
         egress_proxy: Option<EgressProxy> = flag_or_file "GATEWAY_EGRESS_PROXY" <"URL">,
             optional(EgressProxy::parse), else None;
     }

@@ -5,10 +5,11 @@ use std::fs;
 
 use clap::{Args as _, Command, FromArgMatches as _};
 use proptest::prelude::*;
-use secrecy::ExposeSecret as _;
+use rstest::rstest;
+use secrecy::{ExposeSecret as _, SecretString};
 use tempfile::NamedTempFile;
 
-use super::{Args, Config, ConfigErrors, settings::SETTINGS};
+use super::{Args, Config, ConfigErrors, settings::SETTINGS, store::StoreAddress};
 
 /// A command that has every flag but reads no environment variable.
 fn command() -> Command {
@@ -98,6 +99,24 @@ fn an_empty_value_counts_as_not_set_except_for_gateway_secret() {
     }
 }
 
+/// Docker Compose passes an unset variable as an empty one: `GATEWAY_SECRET_FILE: ${SECRET_FILE:-}`.
+#[test]
+fn an_empty_name_of_a_file_counts_as_not_set() {
+    for setting in SETTINGS {
+        let empty = (setting.file_variable, "");
+        assert_eq!(errors_of(&[empty]), [""; 0], "{}", setting.file_variable);
+    }
+    let (secret, file) = ("0123456789abcdef0123456789abcdef", NamedTempFile::new().unwrap());
+    fs::write(file.path(), secret).unwrap();
+    let path = file.path().to_str().unwrap();
+    for variable in ["GATEWAY_SECRET", "SUPABASE_JWT_SECRET"] {
+        let beside_value = [(variable, secret), (&format!("{variable}_FILE"), "")];
+        assert_eq!(errors_of(&beside_value), [""; 0], "{variable}");
+    }
+    let config = parse(&[("SUPABASE_JWT_SECRET", ""), ("SUPABASE_JWT_SECRET_FILE", path)]);
+    assert_eq!(config.supabase.jwt_secret.unwrap().expose_secret(), secret);
+}
+
 #[test]
 fn a_secret_has_no_flag_and_may_come_from_a_file() {
     let mut command = command();
@@ -106,9 +125,15 @@ fn a_secret_has_no_flag_and_may_come_from_a_file() {
     let help = command.render_help().to_string();
     let (secret, file) = ("0123456789abcdef0123456789abcdef", NamedTempFile::new().unwrap());
     let path = file.path().to_str().unwrap();
-    for variable in ["GATEWAY_SECRET", "SUPABASE_JWT_SECRET"] {
+    for variable in ["GATEWAY_SECRET", "GATEWAY_SECRET_PREVIOUS", "SUPABASE_JWT_SECRET"] {
         let of_file = format!("{variable}_FILE");
         assert!(help.contains(variable) && help.contains(&of_file), "{variable}");
+        // The previous secret is valid only beside the current one.
+        let is_previous = variable == "GATEWAY_SECRET_PREVIOUS";
+        let current = is_previous.then_some(("GATEWAY_SECRET", secret));
+        let errors_of = |given: &[(&str, &str)]| {
+            errors_of(&current.into_iter().chain(given.iter().copied()).collect::<Vec<_>>())
+        };
         for (content, rule) in [
             (format!("{secret}\n"), None),
             (format!("{secret}\r\n"), None),
@@ -127,9 +152,61 @@ fn a_secret_has_no_flag_and_may_come_from_a_file() {
         let missing = errors_of(&[(&of_file, "/no/such/file")]);
         assert!(missing[0].starts_with(&format!("{of_file}: cannot be read: ")), "{missing:?}");
     }
-    fs::write(path, format!("{secret}\n")).unwrap();
-    let current = parse(&[("GATEWAY_SECRET_FILE", path)]).secrets.current.unwrap();
-    assert_eq!(current.expose_secret(), secret);
+}
+
+/// Writes `content` into a file and returns what `value` reads of the configuration of which `of_file` names it.
+fn read_of_file<V>(of_file: &str, content: &str, value: impl FnOnce(Config) -> V) -> V {
+    let file = NamedTempFile::new().unwrap();
+    fs::write(file.path(), content).unwrap();
+    let current = ("GATEWAY_SECRET", "0123456789abcdef0123456789abcdef");
+    let others = [current].into_iter().filter(|_| of_file != "GATEWAY_SECRET_FILE");
+    let given: Vec<_> = others.chain([(of_file, file.path().to_str().unwrap())]).collect();
+    value(parse(&given))
+}
+
+#[rstest]
+#[case::no_line_break("", "")]
+#[case::line_break("\n", "")]
+#[case::line_break_of_windows("\r\n", "")]
+#[case::two_line_breaks("\n\n", "\n")]
+#[case::two_line_breaks_of_windows("\r\n\r\n", "\r\n")]
+#[case::space_before_the_line_break(" \n", " ")]
+#[case::line_break_before_a_space("\n ", "\n ")]
+#[case::carriage_return_alone("\r", "")]
+fn only_one_line_break_at_the_end_of_a_file_is_not_part_of_the_value(
+    #[case] end: &str,
+    #[case] kept: &str,
+) {
+    let secret = " 0123456789abcdef0123456789abcdef";
+    let (content, expected) = (format!("{secret}{end}"), format!("{secret}{kept}"));
+    let exposed = |secret: Option<SecretString>| secret.unwrap().expose_secret().to_owned();
+    let read = |variable, value: fn(Config) -> Option<SecretString>| {
+        read_of_file(variable, &content, |config| exposed(value(config)))
+    };
+    assert_eq!(read("GATEWAY_SECRET_FILE", |config| config.secrets.current), expected);
+    assert_eq!(read("GATEWAY_SECRET_PREVIOUS_FILE", |config| config.secrets.previous), expected);
+    assert_eq!(read("SUPABASE_JWT_SECRET_FILE", |config| config.supabase.jwt_secret), expected);
+}
+
+#[test]
+fn a_setting_whose_value_may_have_a_password_is_read_from_its_file() {
+    for end in ["", "\n", "\r\n"] {
+        let key = |of_file, value: fn(Config) -> Option<SecretString>| {
+            let key = read_of_file(of_file, &format!("sb_key{end}"), value).unwrap();
+            key.expose_secret().to_owned()
+        };
+        assert_eq!(key("SUPABASE_ANON_KEY_FILE", |config| config.supabase.anon_key), "sb_key");
+        let publishable = |config: Config| config.supabase.publishable_key;
+        assert_eq!(key("SUPABASE_PUBLISHABLE_KEY_FILE", publishable), "sb_key");
+        let content = format!("redis://:password@redis.example.com{end}");
+        let store = read_of_file("GATEWAY_STORE_FILE", &content, |config| config.store.address);
+        let StoreAddress::Redis(redis) = store else { panic!("{store:?}") };
+        assert_eq!(redis.url.expose_secret(), "redis://:password@redis.example.com");
+        let content = format!("http://user:password@proxy.example.com:3128{end}");
+        let proxy = |config: Config| config.upstream.egress_proxy.unwrap();
+        let proxy = read_of_file("GATEWAY_EGRESS_PROXY_FILE", &content, proxy);
+        assert_eq!(proxy.url(), "http://user:password@proxy.example.com:3128/");
+    }
 }
 
 #[test]

@@ -19,6 +19,9 @@ static UNEXPECTED_ANSWERS: LineLimit = LineLimit::new(LINES_EACH_SECOND);
 /// nginx's internal status for a request head over its limit. Some releases of Kong send it to the client.
 const HEAD_TOO_LARGE_AT_NGINX: u16 = 494;
 
+/// What an operator should check if the egress proxy answers with 407.
+const PROXY_PASSWORD_ADVICE: &str = "check the user and the password in GATEWAY_EGRESS_PROXY";
+
 /// The fields by which log lines name a request to GoTrue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestLabel<'a> {
@@ -80,6 +83,9 @@ pub(super) fn connection_advice(cause: &str, has_egress_proxy: bool) -> &'static
     if cause.contains("invalid peer certificate") {
         "check the certificate of GOTRUE_URL; if your own certificate authority signed it, name that \
          authority's file in SSL_CERT_FILE"
+    } else if cause.contains("proxy authorization required") {
+        // With this text, hyper-util reports that a proxy answered CONNECT with 407.
+        PROXY_PASSWORD_ADVICE
     } else if has_egress_proxy {
         "check the proxy in GATEWAY_EGRESS_PROXY, GOTRUE_URL and the network"
     } else {
@@ -93,7 +99,7 @@ pub(super) fn refused(label: RequestLabel<'_>, status: u16, code: Option<&str>, 
     match refusal {
         Refusal::Unexpected if is_admitted(&UNEXPECTED_ANSWERS) => {
             let advice = match status {
-                407 => "check the user and the password in GATEWAY_EGRESS_PROXY",
+                407 => PROXY_PASSWORD_ADVICE,
                 401 | 403 => "check SUPABASE_PUBLISHABLE_KEY or SUPABASE_ANON_KEY, and GOTRUE_URL",
                 400 | 413 | 414 | 431 | HEAD_TOO_LARGE_AT_NGINX => {
                     "if a proxy in front of GoTrue answered it, raise that proxy's limit for \

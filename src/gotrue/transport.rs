@@ -213,7 +213,7 @@ impl Transport {
 }
 
 /// The texts of the error's sources. The text of the error itself is left out, because it has the URL.
-fn causes(error: &reqwest::Error) -> String {
+pub(crate) fn causes(error: &reqwest::Error) -> String {
     let sources = std::iter::successors(std::error::Error::source(error), |e| e.source());
     sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -29,7 +29,8 @@ use crate::{
 /// only one place among the requests in flight, so it must not cause many calls at once.
 pub(super) const SESSIONS_AT_ONCE: usize = 4;
 
-/// The most unproven sessions of one request: GoTrue is asked about each, and strangers can write any number of them.
+/// The most unproven sessions that one request may have. The gateway asks GoTrue about each of them, and an attacker
+/// can put any number of forged tokens into one request.
 const MOST_UNPROVEN: usize = 16;
 
 /// The longest time that a request with a proven session waits for the keys of its other cookies.
@@ -65,7 +66,7 @@ impl Authenticated {
         });
     }
 
-    /// The claim that is not accepted of a genuine token.
+    /// The claim for which the configuration refuses a genuine token, if there is one.
     pub(super) fn mismatch(&self) -> Option<&ClaimMismatch> {
         match &self.refused {
             Some(AuthenticationError::ClaimNotAccepted(mismatch)) => Some(mismatch),
@@ -82,7 +83,7 @@ impl Authenticated {
         }
     }
 
-    /// A token that the configuration refuses must not hide behind another cookie.
+    /// Keeps the error that may be due to the configuration: the error of another cookie must not replace it.
     fn record_error(&mut self, error: AuthenticationError) {
         let precedence = |error: &AuthenticationError| {
             let is_genuine = matches!(error, AuthenticationError::ClaimNotAccepted(_));
@@ -114,7 +115,8 @@ pub(super) async fn authenticate_or_refetch(
         if !authenticated.may_be_outdated {
             return authenticated;
         }
-        // A session of a known key must not wait for the key of another cookie, which anybody can have planted.
+        // A request with a proven session waits only briefly for the key of another cookie, which another site may have
+        // planted.
         let has_proven = authenticated.sessions.iter().any(|s| s.proof == Proof::Proven);
         let limit = if has_proven { REFETCH_LIMIT_BESIDE_A_SESSION } else { Duration::MAX };
         let _ = timeout(limit, app.verifier.refetch_keys()).await;
@@ -145,7 +147,8 @@ pub(super) async fn authenticate(
                 }
                 session
             }));
-            // The Bearer token may be another program's, and the URL of the project wrong.
+            // If SUPABASE_URL is wrong, even the project's own token does not count as one of this project. So report the
+            // cookie of the other project.
             if !app.verifier.is_of_project(token.expose_secret())
                 && let Some(other) = report_other_project(app, cookies)
             {

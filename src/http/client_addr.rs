@@ -24,11 +24,14 @@ pub(super) fn has_ignored_headers(
     address: SocketAddr,
     trusted: &[IpNet],
 ) -> bool {
-    let address = address.ip().to_canonical();
-    !trusted.iter().any(|net| net.contains(&address))
+    !is_trusted(&address.ip().to_canonical(), trusted)
         && [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST, FORWARDED_PORT]
             .iter()
             .any(|name| headers.contains_key(name))
+}
+
+fn is_trusted(ip: &IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|net| net.contains(ip))
 }
 
 /// The address at the other end of the connection. The server sets it as a request extension.
@@ -55,7 +58,7 @@ impl ClientAddr {
         trusted: &[IpNet],
     ) -> Self {
         let address = address.ip().to_canonical();
-        let is_trusted = |ip: &IpAddr| trusted.iter().any(|net| net.contains(ip));
+        let is_trusted = |ip: &IpAddr| is_trusted(ip, trusted);
         let behind_proxy = is_trusted(&address);
         let forwarded = |name| behind_proxy.then(|| rightmost(headers, name)).flatten();
 

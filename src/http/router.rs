@@ -35,7 +35,7 @@ const EXPOSED_HEADERS: [HeaderName; 4] =
 pub fn public(app: Arc<AppState>, pages: Router) -> Router {
     let browser = Router::from(browser_routes()).merge(browser_routes_with_slash());
     let browser = browser.with_state(app.clone());
-    let browser = with_cors(browser, &app);
+    let browser = with_cors(browser, &app.config.csrf.allowed_origins);
     let verify = Router::new()
         .route("/api/auth/verify", any(verify::verify))
         // Envoy appends the path of the request that it wants authorized.
@@ -83,7 +83,7 @@ fn browser_routes() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(csrf::csrf)) // GET /api/auth/csrf
 }
 
-/// The same routes with a slash at the end, as some frameworks request them.
+/// The routes of [`browser_routes`] with a slash at the end, as some frameworks request them.
 fn browser_routes_with_slash() -> Router<Arc<AppState>> {
     Router::new()
         .route("/api/auth/logout/", post(logout::envelope))
@@ -98,7 +98,7 @@ fn health_routes() -> OpenApiRouter<Arc<AppState>> {
         .routes(routes!(health::readyz)) // GET /readyz
 }
 
-/// The same routes with a slash at the end.
+/// The routes of [`health_routes`] with a slash at the end.
 fn health_routes_with_slash() -> Router<Arc<AppState>> {
     Router::new().route("/healthz/", get(health::healthz)).route("/readyz/", get(health::readyz))
 }
@@ -129,8 +129,7 @@ fn with_standard_layers(routes: Router, app: Arc<AppState>) -> Router {
 
 /// Allows pages of `GATEWAY_ALLOWED_ORIGINS` to call the routes and to read the responses (CORS). Without an
 /// origin there is no CORS.
-fn with_cors(routes: Router, app: &Arc<AppState>) -> Router {
-    let origins = &app.config.csrf.allowed_origins;
+fn with_cors(routes: Router, origins: &[String]) -> Router {
     if origins.is_empty() {
         return routes;
     }

@@ -99,7 +99,7 @@ pub(crate) async fn run(
     let server = Server {
         http1: http1(limits),
         http2: http2::builder(limits),
-        timeout: limits.header_timeout,
+        client_timeout: limits.header_timeout,
         max_head_octets: limits.header_bytes,
         app,
         shutdown,
@@ -178,7 +178,7 @@ struct Server {
     http1: http1::Builder,
     http2: hyper::server::conn::http2::Builder<TokioExecutor>,
     /// How long a client may send nothing of its request, or read nothing of its response.
-    timeout: Duration,
+    client_timeout: Duration,
     max_head_octets: usize,
     app: Router,
     shutdown: CancellationToken,
@@ -190,10 +190,10 @@ impl Server {
         let _ = stream.set_nodelay(true);
         // hyper itself would wait for ever for a client that does not read.
         let mut stream = TimeoutWriter::new(stream);
-        stream.set_timeout(Some(self.timeout));
+        stream.set_timeout(Some(self.client_timeout));
         let stream = Box::pin(stream);
         let detected = tokio::select! {
-            detected = timeout(self.timeout, protocol::detect(stream)) => detected,
+            detected = timeout(self.client_timeout, protocol::detect(stream)) => detected,
             () = async { self.shutdown.cancelled().await; sleep(GRACE).await; } => return,
         };
         let ended = match detected {
@@ -201,10 +201,16 @@ impl Server {
                 self.serve_http1(stream, PeerAddress(address)).await
             }
             Ok(Ok(Some((Protocol::Http2, stream)))) => {
-                let Self { http2, app, timeout, shutdown, .. } = self;
-                http2::serve(&http2, stream, app, PeerAddress(address), timeout, &shutdown).await
+                let Self { http2, app, client_timeout, shutdown, .. } = self;
+                let peer = PeerAddress(address);
+                http2::serve(&http2, stream, app, peer, client_timeout, &shutdown).await
             }
-            Ok(Ok(None) | Err(_)) | Err(_) => return,
+            Ok(Err(cause)) => {
+                tracing::debug!(%cause, client = %address.ip(), "a connection broke before its first request");
+                return;
+            }
+            // The client has closed the connection, or has sent too little in time.
+            Ok(Ok(None)) | Err(_) => return,
         };
         if let Err(cause) = ended {
             tracing::debug!(%cause, client = %address.ip(), "a connection broke before its response was complete");

@@ -8,9 +8,9 @@ use crate::{
     session::{Proof, Session, token::session_of},
 };
 
-/// How many refresh tokens of one unproven session the gateway tries, because strangers can write any number of such
-/// sessions. Of another session it tries all that were read.
-const MOST_OF_UNPROVEN: usize = 8;
+/// How many refresh tokens of one unproven session the gateway tries: an attacker can forge any number of such
+/// sessions, and each try is a request to GoTrue. Of other sessions it tries all that were read.
+const MOST_TRIES_OF_UNPROVEN: usize = 8;
 
 impl Logout {
     /// Refreshes the access token with the first refresh token that GoTrue accepts. The next refresh token is
@@ -24,7 +24,7 @@ impl Logout {
     ) -> Result<SecretString, RefreshError> {
         let mut result = Err(RefreshError::Refused(Refusal::RefreshTokenRefused));
         let most = match session.proof {
-            Proof::Unproven => MOST_OF_UNPROVEN,
+            Proof::Unproven => MOST_TRIES_OF_UNPROVEN,
             Proof::Stale | Proof::Proven => usize::MAX,
         };
         for refresh_token in session.refresh_tokens.iter().take(most) {

@@ -9,6 +9,7 @@
 //!
 //! Names and formats were recorded from the library: `fixtures/gotrue/ssr-cookies.json`.
 
+mod chunks;
 pub mod deletion;
 mod reading;
 
@@ -56,21 +57,22 @@ impl<'r> RequestCookies<'r> {
         let mut ours = Vec::new();
         let mut other = None;
         for value in headers.get_all(header::COOKIE) {
-            let mut is_ours = |(name, _): &(&str, &str)| {
-                let is_ours = is_ours(config, name);
-                if !is_ours && other.is_none() {
+            // Keeps the cookies of this project, and remembers the first session cookie of another one.
+            let mut keep = |(name, _): &(&str, &str)| {
+                let keeps = is_ours(config, name);
+                if !keeps && other.is_none() {
                     other = other_key(name);
                 }
-                is_ours
+                keeps
             };
             if let Ok(text) = std::str::from_utf8(value.as_bytes()) {
-                let pairs = pairs(text).filter(&mut is_ours);
+                let pairs = pairs(text).filter(&mut keep);
                 ours.extend(pairs.map(|(name, value)| (name.into(), value.into())));
             } else {
                 // This header is not UTF-8. Replace the faulty octets: another application's cookie must not
                 // hide the session.
                 let text = String::from_utf8_lossy(value.as_bytes());
-                let pairs = pairs(&text).filter(&mut is_ours);
+                let pairs = pairs(&text).filter(&mut keep);
                 ours.extend(
                     pairs.map(|(name, value)| (name.to_owned().into(), value.to_owned().into())),
                 );

@@ -30,7 +30,7 @@ use uuid::Uuid;
 pub use self::claims::{Claims, Validity};
 pub(crate) use self::{
     claimed_project::{ClaimedProject, claimed_project},
-    mismatch::ClaimMismatch,
+    mismatch::{Claim, ClaimMismatch},
 };
 use self::{claims::Payload, issuers::AcceptedIssuers, unique_names::object};
 use crate::config::Supabase;

@@ -193,7 +193,7 @@ impl Verifier {
 
     /// Whether the gateway accepts the issuer that GoTrue publishes, which may change.
     pub(crate) fn accepts_published_issuer(&self) -> bool {
-        self.rules.issuers.depend_on_gotrue()
+        self.rules.issuers.accept_published()
     }
 
     /// Fetches the key set and the issuer again, unless that was done a moment ago.

@@ -1,6 +1,9 @@
 //! If a setting may be the reason for a refusal, the audit line's `cause` and one warning must name the value of
 //! the request and that of the gateway. The responses must name neither.
 
+use rstest::rstest;
+use serde_json::Value;
+
 use crate::harness::{
     Browser, CookieFormat, GatewayProcess, TestApp, assert_error, session_cookies,
 };
@@ -11,10 +14,10 @@ fn cause<'l>(log: &'l crate::harness::Log, id: &str) -> &'l str {
     log.audit_line(id)["cause"].as_str().unwrap_or_default()
 }
 
-fn warnings<'l>(log: &'l crate::harness::Log, text: &str) -> Vec<&'l str> {
-    let warnings = log.lines.iter().filter(|line| line["level"] == "WARN");
-    let messages = warnings.filter_map(|line| line["message"].as_str());
-    messages.filter(|message| message.contains(text)).collect()
+/// The warnings whose message has `text`.
+fn warnings<'l>(log: &'l crate::harness::Log, text: &str) -> Vec<&'l Value> {
+    let has_text = |line: &Value| line["message"].as_str().is_some_and(|m| m.contains(text));
+    log.lines.iter().filter(|line| line["level"] == "WARN" && has_text(line)).collect()
 }
 
 #[tokio::test]
@@ -40,7 +43,67 @@ async fn the_cookie_of_another_url_of_the_project_is_named_beside_the_gateways_o
         let cause = cause(&log, id);
         assert!(cause.contains(other) && cause.contains(KEY), "{cause}");
     }
-    assert_eq!(warnings(&log, other).len(), 1, "one warning for each name");
+    let warnings = warnings(&log, other);
+    assert_eq!(warnings.len(), 1, "one warning for each name");
+    assert_eq!(warnings[0]["variable"], "SUPABASE_URL");
+    for part in [KEY, "set SUPABASE_URL", "GOTRUE_URL", "set GATEWAY_COOKIE_NAME"] {
+        assert!(warnings[0]["message"].as_str().unwrap().contains(part), "{}", warnings[0]);
+    }
+}
+
+/// Clients choose the names of cookies, so the number of lines must have a bound.
+#[tokio::test]
+async fn the_log_warns_of_five_names_at_most_and_every_audit_line_has_its_cause() {
+    let app = TestApp::new().await;
+    let gateway = GatewayProcess::start(&app, &[]).await;
+    let names: Vec<_> = (1..=7).map(|number| format!("sb-p{number}-auth-token")).collect();
+    for name in &names {
+        let request = gateway.request("POST", "/logout").cookies(&[(name, "x")]);
+        let reply = request.header("X-Request-Id", name).send().await;
+        assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("missing"));
+    }
+    let log = gateway.stop();
+    for name in &names {
+        let cause = cause(&log, name);
+        assert!(cause.contains(name) && cause.contains(KEY), "{cause}");
+    }
+    let warnings = warnings(&log, "the request has the cookie");
+    assert_eq!(warnings.len(), 5, "{}", log.text);
+    for (warning, name) in warnings.iter().zip(&names) {
+        assert!(warning["message"].as_str().unwrap().contains(name), "{warning}");
+    }
+}
+
+#[rstest]
+#[case::chunk("sb-p-auth-token.0", "sb-p-auth-token")]
+#[case::name_with_dots("sb-p.q_r-auth-token", "sb-p.q_r-auth-token")]
+#[case::longest_name(&of_length(128), &of_length(128))]
+#[case::name_that_is_too_long(&of_length(129), "")]
+#[case::other_ascii_characters("sb-p<b>-auth-token", "")]
+#[case::letters_beyond_ascii("sb-pé-auth-token", "")]
+#[case::other_cookie_of_the_library("sb-p-auth-token-user", "")]
+#[case::cookie_of_another_library("p-auth-token", "")]
+#[tokio::test]
+async fn only_the_storage_key_of_a_readable_name_is_logged(#[case] name: &str, #[case] key: &str) {
+    let app = TestApp::new().await;
+    let gateway = GatewayProcess::start(&app, &[]).await;
+    let request = gateway.request("POST", "/logout").cookies(&[(name, "x")]);
+    let reply = request.header("X-Request-Id", "one").send().await;
+    assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("missing"));
+    let log = gateway.stop();
+    if key.is_empty() {
+        assert_eq!(cause(&log, "one"), "");
+    } else {
+        let beginning = format!("the request has the cookie {key}, and the gateway reads {KEY}: ");
+        assert!(cause(&log, "one").starts_with(&beginning), "{}", log.text);
+    }
+    assert_eq!(warnings(&log, "the request has the cookie").len(), usize::from(!key.is_empty()));
+}
+
+/// The name of a session cookie with `length` octets.
+fn of_length(length: usize) -> String {
+    let (start, end) = ("sb-", "-auth-token");
+    format!("{start}{}{end}", "a".repeat(length - start.len() - end.len()))
 }
 
 #[tokio::test]
@@ -68,7 +131,12 @@ async fn the_cause_names_a_claim_of_a_genuine_token_that_is_not_accepted_with_bo
             let cause = cause(&log, id);
             assert!([claim, value, wrong].iter().all(|part| cause.contains(part)), "{cause}");
         }
-        assert_eq!(warnings(&log, "the token is genuine").len(), 1);
+        let warnings = warnings(&log, "the token is genuine");
+        assert_eq!(warnings.len(), 1, "{}", log.text);
+        assert_eq!(warnings[0]["variable"], variable);
+        let message = warnings[0]["message"].as_str().unwrap();
+        let parts = [variable, claim, value, wrong];
+        assert!(parts.iter().all(|part| message.contains(part)), "{message}");
     }
 }
 

@@ -16,7 +16,7 @@ use crate::harness::{SECRET, Setup, TestApp, leak_check};
 pub(crate) struct CheckOutput {
     pub(crate) status: Option<i32>,
     pub(crate) lines: Vec<String>,
-    stderr: String,
+    pub(crate) stderr: String,
 }
 
 impl CheckOutput {
@@ -31,7 +31,7 @@ impl CheckOutput {
     }
 
     /// The names of the variables that the warnings of the output concern.
-    fn warnings(&self) -> Vec<&str> {
+    pub(crate) fn warnings(&self) -> Vec<&str> {
         let warnings = self.lines.iter().filter_map(|line| line.strip_prefix("warning: "));
         warnings.map(|warning| warning.split(':').next().unwrap()).collect()
     }
@@ -210,4 +210,27 @@ async fn warnings_cover_the_key_set_and_the_environment() {
     assert_eq!(checked.warnings(), ["GATEWAY_STORE", "HTTPS_PROXY", "SUPABASE_JWT_SECRET"]);
     assert!(checked.lines.iter().any(|line| line.contains("publishes signing keys")));
     assert!(!checked.lines.concat().contains("do-not-print"));
+}
+
+/// An issuer of GoTrue that does not follow from `SUPABASE_URL`.
+pub(crate) const OTHER_ISSUER: &str = "https://auth.example.com/auth/v1";
+
+#[rstest]
+#[case::default_issuers("", "SUPABASE_URL")]
+#[case::list_without_it("https://auth.example.org/auth/v1", "GATEWAY_JWT_ISSUER")]
+#[tokio::test]
+async fn a_warning_names_the_issuer_of_gotrue_and_the_variable_that_does_not_fit(
+    #[case] list: &str,
+    #[case] variable: &str,
+) {
+    let setup = Setup::new().start_time(Clock::system().unix_seconds()).issuer(OTHER_ISSUER);
+    let app = setup.start().await;
+    let checked = check(&[("SUPABASE_URL", app.mock.url()), ("GATEWAY_JWT_ISSUER", list)]);
+    assert_eq!(checked.status, Some(0), "{:?}", checked.lines);
+    assert_eq!(checked.line("issuer"), format!("ok: {OTHER_ISSUER}"));
+    assert_eq!(checked.warnings(), ["GATEWAY_STORE", variable], "{:?}", checked.lines);
+    let message = format!("warning: {variable}: GoTrue's issuer is {OTHER_ISSUER}, ");
+    assert!(checked.lines.iter().any(|line| line.starts_with(&message)), "{:?}", checked.lines);
+    let listed = check(&[("SUPABASE_URL", app.mock.url()), ("GATEWAY_JWT_ISSUER", OTHER_ISSUER)]);
+    assert_eq!(listed.warnings(), ["GATEWAY_STORE"], "{:?}", listed.lines);
 }

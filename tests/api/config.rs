@@ -198,15 +198,21 @@ fn an_empty_variable_counts_as_not_set_and_an_empty_secret_is_an_error() {
 fn a_secret_comes_from_a_file_and_has_no_flag() {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::write(file.path(), "DoNotPrint-and-31-bytes-of-it..\n").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let path = file.path().to_str().unwrap();
-    for variable in ["GATEWAY_SECRET", "SUPABASE_JWT_SECRET"] {
+    for variable in ["GATEWAY_SECRET", "GATEWAY_SECRET_PREVIOUS", "SUPABASE_JWT_SECRET"] {
         let of_file = format!("{variable}_FILE");
         let too_short = format!("{of_file}: must be 32 bytes or more");
         assert_eq!(errors(&serve(&[(of_file.as_str(), path)])), [too_short]);
         let flag = variable.trim_start_matches("GATEWAY_").to_lowercase().replace('_', "-");
         let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
-        let run = command.env_clear().args(["serve", &format!("--{flag}=x")]).output().unwrap();
-        assert_eq!(run.status.code(), Some(2), "--{flag}");
+        // Only the flag can be the error. If `serve` accepted it, the address in use would end `serve`.
+        command.env_clear().env("SUPABASE_URL", "https://abc.supabase.co");
+        command.env("GATEWAY_BIND", taken.local_addr().unwrap().to_string());
+        let run = command.args(["serve", &format!("--{flag}={MARKER}")]).output().unwrap();
+        let lines = errors(&run);
+        let refusal = format!("error: unexpected argument '--{flag}' found");
+        assert_eq!(lines.first(), Some(&refusal), "{lines:?}");
     }
 }
 

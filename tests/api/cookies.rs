@@ -1,6 +1,8 @@
 //! Section 6 of the contract: which cookies a logout deletes, at which domains and paths, and in which order.
 
+mod listed_names;
 mod same_site;
+
 use std::collections::BTreeSet;
 
 use crate::harness::{Browser, CookieFormat, CookieJar, Page, Reply, Setup, TestApp};
@@ -179,22 +181,6 @@ async fn cookies_with_prefixed_names_are_deleted_with_the_attributes_that_browse
         }
         assert!(jar.is_empty(), "{lines:?}");
     }
-}
-
-#[tokio::test]
-async fn partitioned_cookies_are_deleted_by_a_second_set_cookie() {
-    let flags = [("cookie-partitioned", "true"), ("extra-cookies", "mine")];
-    let app = TestApp::with_flags(&flags).await;
-    let reply = log_out_with(&app, &["mine"], &[]).await;
-    for name in [SESSION, "sb-csrf-token", "mine"] {
-        let lines = reply.set_cookies();
-        let lines: Vec<_> = lines.iter().filter(|l| l.starts_with(&format!("{name}=;"))).collect();
-        assert_eq!(lines.len(), 2, "{lines:?}");
-        assert!(!lines[0].contains("Partitioned") && !lines[0].contains("Secure"));
-        assert!(lines[1].contains("Partitioned") && lines[1].contains("Secure"));
-    }
-    let csrf = app.get("/api/auth/csrf").bearer(&app.sign_up().access_token).send().await;
-    assert_eq!(csrf.set_cookies().len(), 2, "the CSRF cookie is set with and without Partitioned");
 }
 
 #[tokio::test]

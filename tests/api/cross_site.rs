@@ -134,6 +134,7 @@ type OwnOriginCase =
 async fn the_own_origin_is_the_host_with_the_scheme_of_a_trusted_proxys_header() {
     const HTTPS: (&str, &str) = ("X-Forwarded-Proto", "https");
     const PUBLIC_HOST: (&str, &str) = ("X-Forwarded-Host", "app.example.com");
+    const PORT: (&str, &str) = ("X-Forwarded-Port", "8080");
     const TWO_HOSTS: (&str, &str) = ("X-Forwarded-Host", "evil.example, app.example.com");
     let rows: &[OwnOriginCase] = &[
         (false, "app.example.com", &[], "http://app.example.com", true),
@@ -148,6 +149,12 @@ async fn the_own_origin_is_the_host_with_the_scheme_of_a_trusted_proxys_header()
         (true, "gateway:8080", &[HTTPS, PUBLIC_HOST], "http://gateway:8080", false),
         (true, "gateway", &[HTTPS, TWO_HOSTS], APP, true),
         (true, "gateway", &[HTTPS, TWO_HOSTS], EVIL, false),
+        (true, "192.168.1.20", &[PORT], "http://192.168.1.20:8080", true),
+        (true, "192.168.1.20", &[PORT], "http://192.168.1.20", false),
+        (true, "192.168.1.20:3000", &[PORT], "http://192.168.1.20:3000", true),
+        (true, "192.168.1.20:3000", &[PORT], "http://192.168.1.20:8080", false),
+        (false, "192.168.1.20", &[PORT], "http://192.168.1.20:8080", false),
+        (false, "192.168.1.20", &[PORT], "http://192.168.1.20", true),
     ];
     let alone = TestApp::new().await;
     let behind = TestApp::with_flags(&[("trusted-proxies", "10.0.0.0/8, 127.0.0.1")]).await;

@@ -7,6 +7,7 @@ mod heads;
 mod limits;
 mod proxy;
 mod recorder;
+mod refreshable;
 mod smuggling;
 mod traefik;
 
@@ -19,6 +20,17 @@ use crate::harness::{
     Browser, CookieFormat, LOGOUT_PATHS, Request, ServerProcess, Setup, TestApp, assert_success,
     claims_of, forged_token,
 };
+
+/// All headers by which `verify` identifies a session.
+const IDENTITY_HEADERS: [&str; 7] = [
+    "x-auth-user-id",
+    "x-auth-session-id",
+    "x-auth-role",
+    "x-auth-aal",
+    "x-auth-anonymous",
+    "x-auth-client-id",
+    "x-auth-carrier",
+];
 
 /// A proxy, the gateway that the proxy asks, and the API to which the proxy forwards accepted requests.
 struct ProxiedApi {
@@ -56,6 +68,9 @@ impl ProxiedApi {
             assert_eq!(received.header_values(name), [value], "{case}: {name}");
             assert_eq!(received.names_like(name), [name], "{case}");
         }
+        // The token is not one of a third party. nginx sends no header with an empty value.
+        assert_eq!(received.header_values("x-auth-client-id").concat(), "", "{case}");
+        assert!(received.names_like("x-auth-client-id").len() <= 1, "{case}");
         assert_eq!(received.names_like("x-auth-carrier"), ["x-auth-carrier"], "{case}");
         match *received.header_values("x-auth-carrier") {
             ["bearer"] => assert!(!received.has_session_cookie(), "{case}: {received:?}"),
@@ -87,12 +102,13 @@ impl ProxiedApi {
 }
 
 /// The names and values of the identity headers that an API must receive for the session.
-fn identity(tokens: &Tokens) -> [(&'static str, String); 4] {
+fn identity(tokens: &Tokens) -> [(&'static str, String); 5] {
     [
         ("x-auth-user-id", tokens.user_id.to_string()),
         ("x-auth-session-id", tokens.session_id.to_string()),
         ("x-auth-role", "authenticated".to_owned()),
         ("x-auth-aal", "aal1".to_owned()),
+        ("x-auth-anonymous", "false".to_owned()),
     ]
 }
 

@@ -102,13 +102,26 @@ async fn https_is_read_from_a_trusted_proxys_header_only() {
 
     let app = TestApp::with_flags(&[("trusted-proxies", "127.0.0.0/8")]).await;
     let reply = app.get("/healthz").headers(&[https]).send().await;
-    assert!(reply.header(hsts).is_some_and(|value| value.starts_with("max-age=")));
+    assert_eq!(reply.header(hsts), Some("max-age=63072000"), "the default of the README");
     let reply = app.get("/x").headers(&[https]).send().await;
     assert!(reply.header(hsts).is_some(), "errors have the header too");
     for proto in
         [&[][..], &[("X-Forwarded-Proto", "http")], &[https, ("X-Forwarded-Proto", "http")]]
     {
         assert_eq!(app.get("/healthz").headers(proto).send().await.header(hsts), None);
+    }
+}
+
+/// `max-age=0` makes browsers forget the header (RFC 6797, section 6.1.1), so it is not the same as `off`.
+#[tokio::test]
+async fn the_seconds_of_strict_transport_security_are_a_setting_and_off_sends_no_header() {
+    for (setting, value) in [("300", Some("max-age=300")), ("0", Some("max-age=0")), ("off", None)]
+    {
+        let app = TestApp::with_flags(&[("trusted-proxies", "127.0.0.1"), ("hsts", setting)]).await;
+        for path in ["/healthz", "/x"] {
+            let reply = app.get(path).header("X-Forwarded-Proto", "https").send().await;
+            assert_eq!(reply.header("strict-transport-security"), value, "{setting} {path}");
+        }
     }
 }
 
@@ -183,6 +196,15 @@ async fn only_an_allowed_origin_may_send_requests_and_read_responses() {
             for name in ["x-logout-outcome", "x-logout-cookies-left", "x-request-id"] {
                 assert!(exposed.contains(&name), "{exposed:?}");
             }
+        }
+    }
+    for path in ["/api/auth/logout/", "/api/v1/auth/logout/", "/logout/", "/api/auth/csrf/"] {
+        for (origin, status) in [(APP, 200), ("https://evil.example", 405)] {
+            let preflight = app.request("OPTIONS", path).header("Origin", origin);
+            let preflight = preflight.header("Access-Control-Request-Method", "POST").send().await;
+            let echoed = (status == 200).then_some(APP);
+            assert_eq!(preflight.status, status, "{origin} {path}");
+            assert_eq!(preflight.header("access-control-allow-origin"), echoed, "{origin} {path}");
         }
     }
     assert_eq!(app.gotrue_call_count(), 0);

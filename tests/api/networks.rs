@@ -1,5 +1,4 @@
-//! The gateway behind servers that speak HTTP/2 without TLS, in containers without a shell, and in networks whose
-//! only way out is a proxy.
+//! The gateway behind servers that speak HTTP/2 without TLS, and in networks whose only way out is a proxy.
 
 use std::{
     process::Command,
@@ -11,7 +10,9 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use crate::harness::{GatewayProcess, TestApp, assert_success, claims_of, gateway_binary};
+use crate::harness::{
+    Browser, CookieFormat, GatewayProcess, TestApp, assert_success, claims_of, gateway_binary,
+};
 
 /// Sends a request by HTTP/2 with prior knowledge; returns the status, the version and the body.
 async fn by_http2(url: String, arguments: &[&str]) -> String {
@@ -41,6 +42,35 @@ async fn http2_with_prior_knowledge_is_served_on_both_listeners() {
     assert!(by_http2(verify, &["-H", &bearer]).await.ends_with("\n401 2"));
 }
 
+/// HTTP/2 has no `Host`, so the gateway's own origin is that of `:authority`. A client may send each cookie in a field
+/// of its own (RFC 9113, section 8.2.3).
+#[tokio::test]
+async fn a_browser_logs_out_by_http2_with_its_cookies_in_several_fields_and_a_foreign_page_does_not()
+ {
+    let app = TestApp::new().await;
+    let own = format!("http://{}", app.address);
+    for (origin, is_own) in [("https://evil.example", false), (&own, true)] {
+        let tokens = app.sign_up();
+        let browser = Browser::signed_in(&app, &tokens, CookieFormat::Chunked).await;
+        let csrf = format!("X-CSRF-Token: {}", browser.csrf_cookie().unwrap());
+        let origin = format!("Origin: {origin}");
+        let fields = browser.jar.cookies_for(browser.page).into_iter();
+        let fields: Vec<_> =
+            fields.map(|(name, value)| format!("Cookie: {name}={value}")).collect();
+        assert!(fields.len() >= 3, "two chunks of the session and the CSRF cookie");
+        let mut arguments = vec!["-X", "POST", "-H", &csrf, "-H", &origin];
+        arguments.extend(fields.iter().flat_map(|field| ["-H", field]));
+        let reply = by_http2(format!("{own}/api/auth/logout"), &arguments).await;
+        if is_own {
+            assert_eq!(reply, "{\"data\":{\"success\":true}}\n200 2");
+        } else {
+            assert!(reply.contains("cross_site") && reply.ends_with("\n403 2"), "{reply}");
+            assert_eq!(app.gotrue_call_count(), 0);
+        }
+        assert_eq!(app.is_alive(&tokens), !is_own);
+    }
+}
+
 /// `GATEWAY_MAX_HEADER_BYTES` must also limit the heads of HTTP/2.
 #[tokio::test]
 async fn an_http2_request_with_a_head_beyond_the_limit_is_refused() {
@@ -49,25 +79,6 @@ async fn an_http2_request_with_a_head_beyond_the_limit_is_refused() {
     let reply = by_http2(format!("http://{}/healthz", app.address), &["-H", &long]).await;
     assert!(reply.ends_with("431 2"), "{reply}");
     assert_eq!(app.get("/healthz").send().await.status, 200);
-}
-
-#[tokio::test]
-async fn health_reports_whether_the_configured_listener_is_ready() {
-    let app = TestApp::new().await;
-    let gateway = GatewayProcess::start(&app, &[]).await;
-    let bind = gateway.address.to_string();
-    let health = |bind: &str| {
-        let mut command = Command::new(gateway_binary());
-        command.arg("health").env_clear().env("SUPABASE_URL", app.mock.url());
-        let run = command.env("GATEWAY_BIND", bind).output().unwrap();
-        (run.status.code(), String::from_utf8(run.stderr).unwrap())
-    };
-    assert_eq!(health(&bind), (Some(0), String::new()));
-    gateway.stop();
-    let (status, cause) = health(&bind);
-    assert_eq!(status, Some(1));
-    assert!(cause.contains(&bind) && cause.contains("refused"), "{cause}");
-    assert_eq!(health("nonsense").0, Some(1));
 }
 
 /// Starts a proxy that records the first line of each connection and passes everything on to `target`. Returns

@@ -7,23 +7,13 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::harness::{
-    CookieFormat, GatewayProcess, Reply, Setup, TestApp, assert_error, assert_success, claims_of,
-    cpu_time::CpuTime, forged_token, hs256_token, session_cookies,
+    GatewayProcess, Setup, TestApp, assert_error, assert_success, claims_of,
+    cpu_time::CpuTime,
+    forged_token, hs256_token,
+    jar_requests::{Cookies, K, fetch_csrf, log_out, session, stored, with_csrf},
 };
 
-const K: &str = "sb-127-auth-token";
-const CSRF: &str = "sb-csrf-token";
 const FOREIGN_SECRET: &str = "a-secret-of-another-project-0123456789";
-
-type Cookies = Vec<(String, String)>;
-
-fn stored(access_token: &str, refresh_token: &str) -> Cookies {
-    session_cookies(K, access_token, refresh_token, CookieFormat::Base64)
-}
-
-fn session(tokens: &Tokens) -> Cookies {
-    stored(&tokens.access_token, &tokens.refresh_token)
-}
 
 /// A cookie with an HS256 token of a session that does not exist. Only GoTrue can tell that it is forged.
 fn unverifiable(tokens: &Tokens, n: usize) -> Cookies {
@@ -37,19 +27,6 @@ fn forged(tokens: &Tokens, n: usize) -> Cookies {
     let header = jsonwebtoken::decode_header(&tokens.access_token).unwrap();
     let header = json!({"alg": "ES256", "kid": header.kid.unwrap(), "n": n}).to_string();
     stored(&forged_token(&header, &claims_of(&tokens.access_token).to_string()), "planted")
-}
-
-async fn fetch_csrf(app: &TestApp, jar: &Cookies) -> String {
-    let reply = app.get("/api/auth/csrf").cookies(jar).send().await;
-    assert_eq!(reply.status, 200, "{reply:?}");
-    reply.json()["data"]["csrf_token"].as_str().unwrap().to_owned()
-}
-
-async fn log_out(app: &TestApp, target: &str, jar: &Cookies) -> Reply {
-    let csrf = fetch_csrf(app, jar).await;
-    let mut jar = jar.clone();
-    jar.push((CSRF.to_owned(), csrf.clone()));
-    app.post(target).cookies(&jar).header("X-CSRF-Token", csrf).send().await
 }
 
 #[rstest]
@@ -161,8 +138,7 @@ async fn while_gotrue_is_down_a_planted_cookie_does_not_prevent_a_csrf_token() {
     let jar = [planted.clone(), session(&tokens)].concat();
     let csrf = fetch_csrf(&app, &jar).await;
     let log_out = async |jar: &Cookies| {
-        let mut jar = jar.clone();
-        jar.push((CSRF.to_owned(), csrf.clone()));
+        let jar = with_csrf(jar, &csrf);
         app.post("/logout").cookies(&jar).header("X-CSRF-Token", &csrf).send().await
     };
     let reply = log_out(&jar).await;
@@ -202,8 +178,10 @@ async fn thousands_of_cookies_cost_little(#[case] names: &[&str], #[case] count:
     };
     let jar: Cookies = names.iter().flat_map(|name| (0..count).map(|n| cookie(name, n))).collect();
     let before = CpuTime::of_process(gateway.pid()).user;
-    for path in ["/api/auth/verify", "/api/auth/csrf"] {
-        let reply = gateway.request("GET", path).cookies(&jar).send().await;
+    let targets =
+        [("GET", "/api/auth/verify"), ("GET", "/api/auth/csrf"), ("POST", "/api/auth/logout")];
+    for (method, path) in targets {
+        let reply = gateway.request(method, path).cookies(&jar).send().await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("invalid"));
     }
     let spent = CpuTime::of_process(gateway.pid()).user.saturating_sub(before);

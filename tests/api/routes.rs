@@ -1,7 +1,9 @@
 //! Section 2 of the contract: routes, methods, scopes, bodies, and the order in which they are checked.
 
+mod documents;
+
 use crate::harness::{
-    Browser, Connection, CookieFormat, LOGOUT_PATHS, Setup, TestApp, assert_error, assert_success,
+    Browser, Connection, CookieFormat, LOGOUT_PATHS, TestApp, assert_error, assert_success,
 };
 
 #[tokio::test]
@@ -232,69 +234,4 @@ async fn a_request_is_checked_in_the_order_of_the_contract() {
 
     assert!(app.is_alive(&tokens));
     assert_eq!(app.gotrue_call_count(), 0);
-}
-
-#[tokio::test]
-async fn health_and_documents_need_no_credential() {
-    let app = Setup::new().flag("admin-bind", "127.0.0.1:0").start().await;
-    for address in [app.address, app.admin_address.unwrap()] {
-        for path in ["/healthz", "/readyz"] {
-            let request = crate::harness::Request::new(address, "GET", path);
-            let reply = request.send().await;
-            assert_eq!((reply.status, reply.text().as_str()), (200, r#"{"status":"ok"}"#));
-        }
-    }
-    let admin = crate::harness::Request::new(app.admin_address.unwrap(), "POST", "/logout");
-    assert_error(&admin.send().await, 404, "NOT_FOUND", None);
-
-    let docs = app.get("/docs").send().await;
-    assert_eq!(docs.header("content-type"), Some("text/html; charset=utf-8"));
-    let page = docs.text();
-    let loaded: Vec<&str> = page.split("=\"docs/").skip(1).collect();
-    assert!(loaded.len() >= 3 && !page.contains("http"), "all files are the gateway's");
-    for rest in loaded {
-        let file = rest.split('"').next().unwrap();
-        assert_eq!(app.get(&format!("/docs/{file}")).send().await.status, 200, "{file}");
-    }
-    for unknown_path in ["/docs/nothing", "/docs/%ff", "/docs/%00", "/docs/%2e%2e%2f"] {
-        assert_error(&app.get(unknown_path).send().await, 404, "NOT_FOUND", None);
-    }
-}
-
-#[tokio::test]
-async fn the_openapi_document_describes_every_route_and_its_responses() {
-    let app = TestApp::new().await;
-    let document = app.get("/openapi.json").send().await.json();
-    assert!(document["openapi"].as_str().unwrap().starts_with("3."));
-    for (path, method) in [
-        ("/api/auth/logout", "post"),
-        ("/api/v1/auth/logout", "post"),
-        ("/logout", "post"),
-        ("/logout/", "post"),
-        ("/api/auth/csrf", "get"),
-        ("/api/auth/verify", "get"),
-        ("/healthz", "get"),
-        ("/readyz", "get"),
-    ] {
-        assert!(document["paths"][path][method]["responses"].is_object(), "{method} {path}");
-    }
-    let form = &document["paths"]["/logout"]["post"]["requestBody"];
-    assert!(form["content"]["application/x-www-form-urlencoded"].is_object());
-    assert_ne!(form["required"], true, "scripts send no body");
-    let details = &document["components"]["schemas"]["ErrorDetails"];
-    let required = details["required"].as_array().unwrap();
-    for (member, always) in [
-        ("code", true),
-        ("reason", false),
-        ("message", true),
-        ("request_id", true),
-        ("since", false),
-    ] {
-        assert!(details["properties"][member].is_object(), "{member}");
-        assert_eq!(required.iter().any(|name| name == member), always, "{member}");
-    }
-    let responses = &document["paths"]["/api/auth/logout"]["post"]["responses"];
-    for status in ["200", "400", "401", "403", "413", "415", "429", "500", "503"] {
-        assert!(responses[status].is_object(), "{status}");
-    }
 }

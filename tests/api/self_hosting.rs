@@ -1,6 +1,7 @@
 //! What docs/self-hosting.md says, with a real nginx between the gateway's binary and the GoTrue mock.
 
 mod api_gateway;
+mod egress_proxy;
 mod private_ca;
 
 use std::{
@@ -11,6 +12,7 @@ use std::{
 
 use gotrue_mock::Algorithm;
 use logout_gateway::Clock;
+use serde_json::json;
 
 use crate::harness::{Setup, TestApp};
 
@@ -20,8 +22,16 @@ const BROWSER_URL: &str = "https://supabase.example.com";
 /// Starts a mock that signs with HS256, as the stock stack does, and that uses the system's time, as the
 /// gateway's process does.
 async fn start_gotrue() -> TestApp {
+    start_gotrue_with_issuer(&format!("{BROWSER_URL}/auth/v1")).await
+}
+
+/// Like [`start_gotrue`], with another issuer. With an empty one, the mock writes no issuer into tokens, and it
+/// publishes none, as GoTrue of before its OAuth server.
+async fn start_gotrue_with_issuer(issuer: &str) -> TestApp {
     let setup = Setup::new().start_time(Clock::system().unix_seconds()).algorithm(Algorithm::Hs256);
-    setup.issuer(&format!("{BROWSER_URL}/auth/v1")).start().await
+    let no_document = json!({"operation": "openid_configuration", "kind": "status", "status": 404});
+    let faults = if issuer.is_empty() { &[no_document][..] } else { &[] };
+    setup.issuer(issuer).start_with_faults(faults).await
 }
 
 /// A command that runs nginx with this server block in `folder`, without root and as one process.

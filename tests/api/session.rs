@@ -170,6 +170,7 @@ async fn gotrue_is_asked_about_a_token_once_in_ten_seconds() {
     for _ in 0..2 {
         let reply = app.get("/api/auth/verify").bearer(&ended.access_token).send().await;
         assert_error(&reply, 401, "NOT_AUTHENTICATED", Some("not_found"));
+        assert_eq!(reply.header("x-auth-reason"), Some("revoked"));
     }
     assert_eq!(app.gotrue_calls("user").len(), 2);
     let csrf = app.get("/api/auth/csrf").bearer(&ended.access_token).send().await;

@@ -1,6 +1,8 @@
 //! Sections 3 and 6 of the contract: a request whose cookies hold several sessions. Every session must end, and
 //! the response may be success only if all of them have ended.
 
+mod reported_result;
+
 use gotrue_mock::Tokens;
 use rstest::rstest;
 use serde_json::json;
@@ -166,14 +168,19 @@ async fn verify_uses_the_first_valid_session_and_refuses_a_revoked_one_of_anothe
 /// Older helpers of Supabase write two plain cookies. Settings of the gateway may give their names.
 #[tokio::test]
 async fn two_plain_cookies_are_a_session_like_any_other() {
-    let named = [("cookie-name", "sb-access-token"), ("refresh-cookie-name", "sb-refresh-token")];
-    for flags in [&[][..], &named] {
+    let usual = ["sb-access-token", "sb-refresh-token"];
+    let own = ["my-access", "my-refresh"];
+    let flags = |[access, refresh]: [&'static str; 2]| {
+        [("cookie-name", access), ("refresh-cookie-name", refresh)]
+    };
+    // Only settings can name `my-refresh`: the gateway always reads and deletes `sb-refresh-token`.
+    for (flags, names) in [(&[][..], usual), (&flags(usual), usual), (&flags(own), own)] {
         let app = TestApp::with_flags(flags).await;
         for expired in [false, true] {
             let tokens = app.sign_up();
             let jar = [
-                ("sb-access-token".to_owned(), tokens.access_token.clone()),
-                ("sb-refresh-token".to_owned(), tokens.refresh_token.clone()),
+                (names[0].to_owned(), tokens.access_token.clone()),
+                (names[1].to_owned(), tokens.refresh_token.clone()),
             ];
             if expired {
                 app.advance_time(3600);
@@ -187,7 +194,7 @@ async fn two_plain_cookies_are_a_session_like_any_other() {
             let reply = log_out(&app, "/logout", &jar.to_vec()).await;
             assert_success(&reply, "/logout", tokens.user_id, "revoked");
             assert!(!app.is_alive(&tokens), "expired: {expired}");
-            for name in ["sb-access-token", "sb-refresh-token"] {
+            for name in names {
                 assert!(reply.deleted_cookies().contains(&name), "{reply:?}");
             }
         }

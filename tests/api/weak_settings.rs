@@ -5,9 +5,13 @@ use std::{fs, os::unix::fs::PermissionsExt as _, process::Command};
 
 use gotrue_mock::{Algorithm, TEST_SECRET};
 use logout_gateway::Clock;
+use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::harness::{GatewayProcess, RedisServer, Setup, TestApp, eventually};
+use crate::{
+    check::OTHER_ISSUER,
+    harness::{GatewayProcess, RedisServer, Setup, TestApp, claims_of, eventually},
+};
 
 async fn start_app(algorithm: Algorithm) -> TestApp {
     Setup::new().algorithm(algorithm).start_time(Clock::system().unix_seconds()).start().await
@@ -140,6 +144,66 @@ async fn serve_warns_once_of_an_old_gotrue_as_soon_as_it_answers() {
     let log = gateway.stop();
     assert_eq!(warned_variables(&log.lines), ["GATEWAY_STORE", "GOTRUE_URL"]);
     assert_eq!(health_calls(), 4, "the health is not fetched again after an answer");
+}
+
+#[rstest]
+#[case::default_issuers(
+    "",
+    "SUPABASE_URL",
+    "and SUPABASE_URL is another URL: the gateway accepts that issuer, but the browser's client may use that \
+     URL and name its cookie after it; set SUPABASE_URL to the URL that browsers use and GOTRUE_URL to the one \
+     that the gateway can reach, or set GATEWAY_COOKIE_NAME"
+)]
+#[case::list_without_it(
+    "https://auth.example.org/auth/v1",
+    "GATEWAY_JWT_ISSUER",
+    "which is not in the list: the gateway refuses the tokens that GoTrue issues; add it, or unset the variable"
+)]
+#[tokio::test]
+async fn serve_warns_once_of_an_issuer_of_gotrue_that_does_not_fit_the_configuration(
+    #[case] list: &str,
+    #[case] variable: &str,
+    #[case] message: &str,
+) {
+    let setup = Setup::new().start_time(Clock::system().unix_seconds()).issuer(OTHER_ISSUER);
+    let app = setup.start().await;
+    let environment = [("GATEWAY_JWT_ISSUER", list)];
+    let mut gateway =
+        GatewayProcess::start_with_command(gateway_without_jwt_secret(), &app, &environment).await;
+    let line = gateway.wait_for_log(&format!("GoTrue's issuer is {OTHER_ISSUER}, {message}"));
+    assert_eq!((&line["variable"], &line["level"]), (&json!(variable), &json!("WARN")));
+    assert_eq!(warned_variables(&gateway.stop().lines), ["GATEWAY_STORE", variable]);
+}
+
+#[rstest]
+#[case::within_thirty_seconds(20, 0)]
+#[case::beyond(300, 1)]
+#[tokio::test]
+async fn serve_warns_once_a_minute_of_tokens_that_were_issued_ahead_of_its_clock(
+    #[case] ahead: i64,
+    #[case] warnings: usize,
+) {
+    let app = start_app(Algorithm::Es256).await;
+    let gateway = GatewayProcess::start(&app, &[]).await;
+    for _ in 0..2 {
+        let mut claims = claims_of(&app.sign_up().access_token);
+        claims["iat"] = json!(claims["iat"].as_i64().unwrap() + ahead);
+        let token = app.mock.sign(&claims).unwrap();
+        let reply = gateway.request("GET", "/api/auth/verify").bearer(&token).send().await;
+        assert_eq!(reply.status, 200, "GoTrue accepts such a token: {reply:?}");
+    }
+    let log = gateway.stop();
+    let of_clock = |line: &&Value| {
+        line["message"].as_str().is_some_and(|m| m.starts_with("the claim iat of an access token"))
+    };
+    let lines: Vec<_> = log.lines.iter().filter(of_clock).collect();
+    assert_eq!(lines.len(), warnings, "{}", log.text);
+    for line in lines {
+        assert_eq!(line["level"], "WARN");
+        // The gateway's clock runs on after the start of the mock's.
+        let seconds = line["seconds_ahead"].as_i64().unwrap();
+        assert!((ahead - 200..=ahead).contains(&seconds), "{line}");
+    }
 }
 
 #[tokio::test]

@@ -124,7 +124,7 @@ for (const [browser, newBrowser] of Object.entries(BROWSERS)) {
 
       await frame.click("#log-out");
 
-      await waitForText(frame, "message", "Nobody could be reached.");
+      await waitForText(frame, "message", "Neither the gateway nor GoTrue answered.");
       assert.deepEqual((await frameCookies(profile)).map(({ name }) => name), ["theme"]);
       assert.deepEqual(await tabCookies(profile), before);
       await assertSignedIn(tab, tabUser);
@@ -163,7 +163,7 @@ describe("in a frame with cookies of SameSite=None that are not partitioned, a l
 
     await frame.click("#log-out");
 
-    await waitForText(frame, "message", "Nobody could be reached.");
+    await waitForText(frame, "message", "Neither the gateway nor GoTrue answered.");
     assert.deepEqual(await authCookies(profile), []);
   });
 });

@@ -60,7 +60,7 @@ test("the client deletes partitioned cookies by itself if the gateway does not a
   }));
   await tab.route("**/api/auth/*", (route) => route.abort());
 
-  await logOut(tab, "Nobody could be reached.");
+  await logOut(tab, "Neither the gateway nor GoTrue answered.");
 
   assert.deepEqual((await profile.cookies()).map((cookie) => cookie.name), ["theme"]);
 });

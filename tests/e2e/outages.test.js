@@ -13,7 +13,7 @@ import { newProfile, startTestApp } from "./harness/test_app.js";
 
 const QUEUED = "You are signed out here. Elsewhere it takes until the sign-in service answers.";
 const FAILED = "Logging out may have failed, and your session may live on. Try again later.";
-const OFFLINE = "Nobody could be reached. Log out again once you are online.";
+const OFFLINE = "Neither the gateway nor GoTrue answered. Log out again once you are online.";
 
 async function assertSignedOutHere(tab, profile) {
   assert.deepEqual(await authCookies(profile), []);

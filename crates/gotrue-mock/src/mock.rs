@@ -34,7 +34,8 @@ pub struct Options {
     pub token_lifetime: Duration,
     /// The private keys among which the mock finds its signing key.
     pub signing_keys: SigningKeys,
-    /// The `iss` claim of access tokens. The default is `http://<address>/auth/v1`.
+    /// The `iss` claim of access tokens. The default is `http://<address>/auth/v1`. An empty issuer
+    /// writes no claim, as GoTrue does without a configured issuer.
     pub issuer: Option<String>,
     /// The seed of a fixed sequence of ids and refresh tokens, which starts again at every reset.
     /// Without a seed they are random.

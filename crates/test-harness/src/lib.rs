@@ -21,6 +21,7 @@ pub mod cpu_time;
 mod fault_proxy;
 mod gateway_process;
 mod http;
+pub mod jar_requests;
 pub mod leak_check;
 mod recordings;
 mod redis_server;

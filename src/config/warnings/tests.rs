@@ -1,6 +1,7 @@
 use rstest::rstest;
 
 use super::{super::tests::parse, unused_proxies_of};
+use crate::session::token::issuers::PublishedIssuer;
 
 const SECRET: (&str, &str) = ("GATEWAY_SECRET", "0123456789abcdef0123456789abcdef");
 const STORE: (&str, &str) = ("GATEWAY_STORE", "file:store");
@@ -139,6 +140,49 @@ fn only_weak_settings_warn(#[case] given: &[(&str, &str)], #[case] variables: &[
 fn a_missing_secret_and_a_store_in_memory_warn() {
     let warned: Vec<_> = parse(&[]).warnings().iter().map(|warning| warning.variable).collect();
     assert_eq!(warned, ["GATEWAY_SECRET", "GATEWAY_STORE"]);
+}
+
+/// An issuer that follows from no URL of the configuration.
+const OTHER_ISSUER: &str = "https://auth.example.com/auth/v1";
+
+#[rstest]
+#[case::default_issuer(None, Some("https://abc.supabase.co/auth/v1"), None)]
+#[case::url_as_issuer(None, Some("https://abc.supabase.co"), None)]
+#[case::no_issuer(None, None, None)]
+#[case::issuer_of_another_url(None, Some(OTHER_ISSUER), Some("SUPABASE_URL"))]
+#[case::listed_issuer(
+    Some("https://a.co,https://auth.example.com/auth/v1"),
+    Some(OTHER_ISSUER),
+    None
+)]
+#[case::issuer_that_is_not_listed(
+    Some("https://a.co"),
+    Some(OTHER_ISSUER),
+    Some("GATEWAY_JWT_ISSUER")
+)]
+#[case::default_issuer_that_is_not_listed(
+    Some("https://a.co"),
+    Some("https://abc.supabase.co/auth/v1"),
+    Some("GATEWAY_JWT_ISSUER")
+)]
+#[case::none_alone_beside_an_issuer(Some("none"), Some(OTHER_ISSUER), Some("GATEWAY_JWT_ISSUER"))]
+#[case::list_and_no_issuer(Some("https://a.co"), None, Some("GATEWAY_JWT_ISSUER"))]
+#[case::list_with_none_and_no_issuer(Some("https://a.co,none"), None, None)]
+fn an_issuer_of_gotrue_that_does_not_fit_the_configuration_warns(
+    #[case] list: Option<&str>,
+    #[case] published: Option<&str>,
+    #[case] variable: Option<&str>,
+) {
+    let given: Vec<_> = list.map(|list| ("GATEWAY_JWT_ISSUER", list)).into_iter().collect();
+    let supabase = parse(&given).supabase;
+    let warning = supabase.issuer_warning(published);
+    assert_eq!(warning.as_ref().map(|warning| warning.variable), variable, "{warning:?}");
+    if let (Some(warning), Some(published)) = (&warning, published) {
+        assert!(warning.message.contains(published), "{warning}");
+    }
+    let answer = PublishedIssuer::from(published.map(str::to_owned));
+    assert_eq!(answer.warning(&supabase), warning);
+    assert_eq!(PublishedIssuer::Unknown.warning(&supabase), None, "GoTrue has not answered");
 }
 
 #[rstest]

@@ -5,13 +5,10 @@
 
 use std::time::Duration;
 
-use tokio::{
-    join,
-    sync::Notify,
-    time::{Instant, sleep},
-};
+use backon::{ExponentialBuilder, Retryable as _};
+use tokio::{join, sync::Notify, time::Instant};
 
-use crate::http::state::AppState;
+use crate::{gotrue::FetchError, http::state::AppState};
 
 /// How long a fetch of the issuer may delay the use of a new key set.
 const ISSUER_WAIT: Duration = Duration::from_secs(1);
@@ -41,28 +38,30 @@ pub(super) async fn keep_fetching(app: &AppState) {
 }
 
 /// Fetches the issuer alone after a fetch has failed, until GoTrue answers. Meanwhile the gateway accepts the
-/// issuer of GoTrue's last answer. Logs only one warning until GoTrue answers.
+/// issuer of GoTrue's last answer. Logs one warning for each time that a fetch has failed.
 async fn retry_issuer(app: &AppState, failed: &Notify) {
+    let pauses = ExponentialBuilder::default()
+        .with_min_delay(FIRST_RETRY)
+        .with_max_delay(LONGEST_PAUSE)
+        .without_max_times();
+    let fetch = || app.logout.gotrue.issuer(Instant::now() + app.config.upstream.timeout);
     loop {
         failed.notified().await;
-        let mut pause = FIRST_RETRY;
         let mut has_warned = false;
-        loop {
-            let deadline = Instant::now() + app.config.upstream.timeout;
-            let cause = match app.logout.gotrue.issuer(deadline).await {
-                Ok(issuer) => break app.verifier.set_published_issuer(issuer),
-                Err(cause) => cause,
-            };
+        let warn_once = |cause: &FetchError, _| {
             if !std::mem::replace(&mut has_warned, true) && app.verifier.accepts_published_issuer()
             {
                 tracing::warn!(
                     %cause,
                     "the gateway could not fetch GoTrue's issuer (/.well-known/openid-configuration) and tries again: \
-                     until GoTrue answers, tokens of an issuer that does not follow from SUPABASE_URL are refused"
+                     until GoTrue answers, the gateway accepts the issuers <SUPABASE_URL> and <SUPABASE_URL>/auth/v1 \
+                     and that of GoTrue's last answer, and refuses tokens with any other; check GOTRUE_URL"
                 );
             }
-            sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+        };
+        // The tries never run out, so there is no error.
+        if let Ok(issuer) = fetch.retry(pauses).notify(warn_once).await {
+            app.verifier.set_published_issuer(issuer);
         }
     }
 }

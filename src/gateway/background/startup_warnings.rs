@@ -65,17 +65,14 @@ async fn warn_about_old_gotrue(app: &AppState) {
 /// Warns once if GoTrue's issuer does not match the configuration. The task that fetches the key set also fetches
 /// the issuer, so this task only waits for it.
 async fn warn_about_issuer(app: &AppState) {
-    let supabase = &app.config.supabase;
-    let published = loop {
-        match &*app.verifier.published_issuer() {
-            PublishedIssuer::Named(issuer) => break Some(issuer.clone()),
-            PublishedIssuer::Absent if supabase.issuer_warning(None).is_some() => break None,
-            // A newer release of GoTrue may publish one.
-            PublishedIssuer::Unknown | PublishedIssuer::Absent => sleep(KEY_SET_POLL).await,
+    loop {
+        let issuer = app.verifier.published_issuer();
+        match (issuer.warning(&app.config.supabase), &*issuer) {
+            (Some(warning), _) => return warning.log(),
+            (None, PublishedIssuer::Named(_)) => return,
+            // GoTrue may answer later, and a newer release of GoTrue may publish an issuer.
+            (None, PublishedIssuer::Unknown | PublishedIssuer::Absent) => sleep(KEY_SET_POLL).await,
         }
-    };
-    if let Some(warning) = supabase.issuer_warning(published.as_deref()) {
-        warning.log();
     }
 }
 

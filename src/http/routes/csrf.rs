@@ -117,8 +117,8 @@ pub(super) struct Bindings {
     has_bearer: bool,
 }
 
-/// The most unverified sessions of which any may be left out of a CSRF token's binding.
-const MOST_LEFT_OUT: usize = 6;
+/// The most unverified sessions for which all subsets are tried.
+const MOST_IN_SUBSETS: usize = 6;
 
 impl Bindings {
     pub(super) fn of<'s>(sessions: impl IntoIterator<Item = &'s Session>) -> Self {
@@ -140,12 +140,13 @@ impl Bindings {
         }
     }
 
-    /// The bindings that a logout may accept once GoTrue has told which of the unverified sessions are forged: those of the
-    /// sessions with any of these left out. `None` if all sessions are verified, or too many are not.
-    pub(super) fn without_any(sessions: &[Session]) -> Option<Vec<Binding>> {
+    /// The bindings that may be valid after [`remove_forged`]: GoTrue may refuse the token of any session that the
+    /// gateway did not verify, so there is a binding for each subset of them. `None` if all sessions are verified, or if
+    /// so many are not that there would be too many subsets.
+    pub(super) fn after_any_removal(sessions: &[Session]) -> Option<Vec<Binding>> {
         let is_verified = |session: &&Session| session.signature == SignatureStatus::Verified;
         let (verified, unverified): (Vec<_>, Vec<_>) = sessions.iter().partition(is_verified);
-        if !(1..=MOST_LEFT_OUT).contains(&unverified.len()) {
+        if !(1..=MOST_IN_SUBSETS).contains(&unverified.len()) {
             return None;
         }
         let subset = |choice: u32| {

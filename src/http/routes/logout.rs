@@ -26,9 +26,8 @@ use tracing::Instrument as _;
 use self::{
     audit::{FinishedLogout, Line},
     contract::Contract,
-    jar::severity,
     request::{Authorized, Incoming, Unauthorized},
-    response::{CookieDeletion, LogoutResponse},
+    response::{CookieDeletion, LogoutResponse, severity},
 };
 use crate::{
     http::{
@@ -226,13 +225,14 @@ async fn authorize_and_end(
     let (mut response, deletes_cookies, sessions) =
         response::of_sessions(ended, contract, not_found);
     if let Some(refused) = refused {
-        // One more session of the jar lives on, because of the configuration. The browser keeps its cookies.
+        // The configuration refuses one more session of the cookies, which stays valid: keep the cookies, and do not
+        // report success.
         if severity(response.outcome) < severity(Outcome::Refused) {
             response = LogoutResponse::refused(refused);
-            return FinishedLogout { response, scope: Some(scope), reported: None, sessions };
+            return FinishedLogout { response, scope: Some(scope), reports_first: false, sessions };
         }
     } else if deletes_cookies && scope != Scope::Others {
         deletion.add_to(&mut response);
     }
-    FinishedLogout { response, scope: Some(scope), reported: Some(0), sessions }
+    FinishedLogout { response, scope: Some(scope), reports_first: true, sessions }
 }

@@ -48,7 +48,8 @@ const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
         (status = 200, description = "The session is valid. The response has no body.", headers(
             ("X-Auth-User-Id" = String), ("X-Auth-Session-Id" = String), ("X-Auth-Role" = String), ("X-Auth-Aal" = String),
             ("X-Auth-Anonymous" = String), ("X-Auth-Client-Id" = String), ("X-Auth-Carrier" = String))),
-        (status = 302, description = "The request is a page load without a valid session, and its query has an accepted `redirect`."),
+        (status = 302, description = "The request is a page load without a valid session, and its query has an accepted `redirect`.",
+            headers(("Location" = String), ("X-Auth-Reason" = String))),
         (status = 401, description = "`NOT_AUTHENTICATED`. `X-Auth-Reason` is `missing`, `invalid`, `revoked`, `expired`, or `refreshable`: expired, and the request has a refresh token.", body = ErrorEnvelope,
             headers(("X-Auth-Reason" = String))),
         (status = 503, description = "`NOT_READY` or `OVERLOADED`: the session cannot be verified now.", body = ErrorEnvelope),

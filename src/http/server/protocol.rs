@@ -1,5 +1,8 @@
 //! Distinguishes HTTP/2 with prior knowledge (RFC 9113, section 3.3) from HTTP/1.1 by the first octets of a
 //! connection.
+//!
+//! hyper-util's `auto::Builder` does the same, but it cannot limit the time that a client takes for these octets, nor
+//! put [`BoundedRequests`](super::request_octets::BoundedRequests) around HTTP/1.1 alone.
 
 use std::{
     io::{self, IoSlice},

@@ -3,16 +3,12 @@
 //!
 //! 1. Each cookie `K`, each complete series of chunks `K.0`, `K.1`, …, and each pair of `sb-access-token` and
 //!    `sb-refresh-token` is a session of its own. The value of `K` may also be only an access token.
-//! 2. Chunks of two domains come interleaved. The gateway tries combinations of them, [`MOST_TRIES`] at most, and
-//!    uses each one that it can decode.
+//! 2. Chunks of two domains come interleaved. The gateway tries some combinations of them (`chunks`), and uses each
+//!    one that it can decode.
 //! 3. An access token that is read more than once is one session, with every refresh token that came with it.
-//! 4. A cookie that holds no session does not prevent reading a session from other cookies, unless the chunks
-//!    have more than [`MOST_TRIES`] combinations.
+//! 4. A cookie that holds no session does not prevent reading a session from other cookies.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashMap, HashSet},
-};
+use std::{borrow::Cow, collections::HashMap};
 
 use base64::{
     Engine, alphabet,
@@ -22,16 +18,14 @@ use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
-use super::{ACCESS_COOKIE, REFRESH_COOKIE, RequestCookies, chunk_suffix};
+use super::{ACCESS_COOKIE, REFRESH_COOKIE, RequestCookies, chunks};
 use crate::{
     config::Cookies,
-    session::token::{TokenDigest, token_digest},
+    session::{
+        refresh_tokens,
+        token::{TokenDigest, token_digest},
+    },
 };
-
-/// How many combinations of chunks the gateway tries to decode.
-const MOST_TRIES: usize = 16;
-/// The most refresh tokens of one session.
-const MOST_REFRESH_TOKENS: usize = 32;
 
 /// The tokens of a session in the cookies. They are not verified yet.
 #[derive(Clone, Debug)]
@@ -79,17 +73,18 @@ impl RequestCookies<'_> {
         }
     }
 
-    /// Reads cookies whose value is an access token, each with all refresh tokens. The first is the one at the same place
-    /// in the order of the request: a browser sends cookies of one domain and path in the same order.
+    /// Reads cookies whose value is an access token, each with all refresh tokens, because nothing in the request says
+    /// which belong together. The one at the same place comes first: a browser sends the cookies of one domain and path
+    /// in the same order.
     fn read_pairs(&self, access_name: &str, refresh_name: Option<&str>, jar: &mut Reader) {
-        let refresh_tokens: Vec<_> = refresh_name
+        let tokens: Vec<_> = refresh_name
             .map_or_else(Vec::new, |name| self.values(name).filter(|t| !t.is_empty()).collect());
         let access_tokens = self.values(access_name).filter(|value| !value.is_empty());
         for (index, value) in access_tokens.enumerate() {
             let session = if is_bare_token(value) {
-                let own = refresh_tokens.get(index).copied();
-                let mut session = StoredSession::new(value, own);
-                session.add_refresh_tokens(refresh_tokens.iter().map(|&token| token.into()));
+                let mut session = StoredSession::new(value, tokens.get(index).copied());
+                let all = tokens.iter().map(|&token| token.into());
+                refresh_tokens::add(&mut session.refresh_tokens, all);
                 Some(session)
             } else {
                 decode(value)
@@ -100,91 +95,18 @@ impl RequestCookies<'_> {
 
     fn read_chunks(&self, key: &str, jar: &mut Reader) {
         let chunks = self.chunks(key);
-        let Some(longest) = chunks.iter().map(Vec::len).max() else { return };
+        let Some(most_values) = chunks.iter().map(Vec::len).max() else { return };
         let had_undecodable = jar.read.has_undecodable;
         let mut is_read = false;
-        for text in joined(&chunks).take(MOST_TRIES) {
+        for text in chunks::joined(&chunks) {
             is_read |= jar.add(decode(&text));
-            if is_read && longest == 1 {
+            if is_read && most_values == 1 {
                 break;
             }
         }
         // If one combination is a session, the others do not mean that a session could not be decoded.
         jar.read.has_undecodable = had_undecodable || !is_read;
     }
-
-    /// The values of the chunks up to the first gap, by index. An index has several values if there are several
-    /// cookies of its name.
-    fn chunks(&self, key: &str) -> Vec<Vec<&str>> {
-        let mut chunks: BTreeMap<u32, Vec<&str>> = BTreeMap::new();
-        for (name, value) in &self.ours {
-            // The library treats an empty chunk as absent.
-            if !value.is_empty()
-                && let Some(suffix) = name.strip_prefix(key)
-                && let Some(index) = chunk_suffix(suffix).and_then(|index| index.parse().ok())
-            {
-                chunks.entry(index).or_default().push(value.as_ref());
-            }
-        }
-        let up_to_gap = (0..).zip(chunks).take_while(|(i, (index, _))| i == index);
-        up_to_gap.map(|(_, (_, values))| values).collect()
-    }
-}
-
-/// Joins one value of each index, the most likely combinations first, each once.
-fn joined<'c>(chunks: &'c [Vec<&'c str>]) -> impl Iterator<Item = String> + 'c {
-    // Where an index has fewer values than the one before, the session of one domain has ended.
-    let drops = (1..).zip(chunks.windows(2)).filter_map(|(end, pair)| match pair {
-        [before, next] if next.len() < before.len() => Some(end),
-        _ => None,
-    });
-    let likely: Vec<usize> = std::iter::once(chunks.len()).chain(drops).take(MOST_TRIES).collect();
-    // The chunks after the last one of a session can also be left over from a longer session.
-    let others = (1..chunks.len()).rev().filter(|end| !likely.contains(end));
-    let others = others.take(MOST_TRIES).collect();
-    let mut seen = HashSet::new();
-    // Cookies of one domain come in the same order at each index.
-    let by_place = likely.clone().into_iter().flat_map(|end| by_place(chunks, end));
-    [likely, others]
-        .into_iter()
-        .fold(Box::new(by_place) as Box<dyn Iterator<Item = Vec<usize>> + 'c>, |before, ends| {
-            Box::new(before.chain(combinations(chunks, ends)))
-        })
-        .filter(move |choice| seen.insert(choice.clone()))
-        .map(|choice| join(chunks, &choice))
-}
-
-/// The choices of the same place at each index before `end`.
-fn by_place<'c>(chunks: &'c [Vec<&'c str>], end: usize) -> impl Iterator<Item = Vec<usize>> + 'c {
-    let counts = chunks.iter().take(end).map(Vec::len);
-    let places = counts.clone().max().unwrap_or_default();
-    (0..places).map(move |place| counts.clone().map(|count| place.min(count - 1)).collect())
-}
-
-/// All choices up to each of the ends, in turn, so that no end uses up the tries of the others.
-fn combinations<'c>(
-    chunks: &'c [Vec<&'c str>],
-    ends: Vec<usize>,
-) -> impl Iterator<Item = Vec<usize>> + 'c {
-    (0..MOST_TRIES).flat_map(move |number| {
-        let choice = move |end: &usize| {
-            let mut rest = number;
-            let choice = chunks.iter().take(*end).map(|values| {
-                let place = rest % values.len();
-                rest /= values.len();
-                place
-            });
-            let choice: Vec<_> = choice.collect();
-            // Beyond the last combination.
-            (rest == 0).then_some(choice)
-        };
-        ends.iter().filter_map(choice).collect::<Vec<_>>()
-    })
-}
-
-/// Joins the values at these places.
-fn join(chunks: &[Vec<&str>], places: &[usize]) -> String {
-    chunks.iter().zip(places).filter_map(|(values, place)| values.get(*place)).copied().collect()
 }
 
 impl JarSessions {
@@ -195,7 +117,8 @@ impl JarSessions {
     }
 }
 
-/// Collects the sessions of a jar. A request may have thousands of cookies, so a known access token is found by its hash.
+/// Collects the sessions of a cookie jar. A request may have thousands of cookies, so an access token that was read
+/// before is found by its hash.
 #[derive(Default)]
 struct Reader {
     read: JarSessions,
@@ -204,7 +127,7 @@ struct Reader {
 }
 
 impl Reader {
-    /// Returns whether there is a session.
+    /// Adds a session, or records that a session cookie could not be decoded. Returns whether there is a session.
     fn add(&mut self, session: Option<StoredSession>) -> bool {
         let Some(session) = session else {
             self.read.has_undecodable = true;
@@ -214,7 +137,7 @@ impl Reader {
         let digest = token_digest(session.access_token.expose_secret());
         let known = self.places.get(&digest).and_then(|place| sessions.get_mut(*place));
         if let Some(known) = known {
-            known.add_refresh_tokens(session.refresh_tokens);
+            refresh_tokens::add(&mut known.refresh_tokens, session.refresh_tokens);
         } else {
             self.places.insert(digest, sessions.len());
             sessions.push(session);
@@ -229,23 +152,6 @@ impl StoredSession {
         Self {
             access_token: access_token.into(),
             refresh_tokens: refresh_token.map(Into::into).into_iter().collect(),
-        }
-    }
-
-    /// Adds refresh tokens up to [`MOST_REFRESH_TOKENS`]: a request may have thousands of them for thousands of access
-    /// tokens.
-    fn add_refresh_tokens(&mut self, tokens: impl IntoIterator<Item = SecretString>) {
-        for token in tokens {
-            if self.refresh_tokens.len() == MOST_REFRESH_TOKENS {
-                return;
-            }
-            let is_known = self
-                .refresh_tokens
-                .iter()
-                .any(|known| known.expose_secret() == token.expose_secret());
-            if !is_known {
-                self.refresh_tokens.push(token);
-            }
         }
     }
 }

@@ -50,7 +50,7 @@ fn of_issuer(iss: Option<&Value>, issuers: &AcceptedIssuers) -> ClaimedProject {
     };
     if is_accepted {
         ClaimedProject::This
-    } else if issuers.depend_on_gotrue() && *issuers.published() == PublishedIssuer::Unknown {
+    } else if issuers.accept_published() && *issuers.published() == PublishedIssuer::Unknown {
         ClaimedProject::Unknown
     } else {
         ClaimedProject::Other

@@ -99,8 +99,8 @@ pub(super) struct Payload {
     client_id: Option<String>,
 }
 
-/// Reads a claim that older releases of GoTrue do not know: there, a hook of the project may give it any type. What is no
-/// text is shown as JSON.
+/// Reads a claim of any type, and shows a value that is no text as JSON. Older releases of GoTrue do not know the
+/// claim, so a hook of the project may have written any value.
 fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     Ok(match Value::deserialize(deserializer)? {
         Value::Null => None,
@@ -160,7 +160,8 @@ impl Payload {
 
     /// Checks the claims against `rules`, except for the times.
     pub(super) fn check(self, rules: &Rules) -> Result<Claims, TokenError> {
-        // Checked first: a wrong setting is no reason to refuse a token that names no session, such as an API key.
+        // Check the session first: a token without a session, such as an API key, is refused for that, and not for its
+        // issuer, which would point at a wrong setting.
         let (sub, session_id) = self.session().ok_or(TokenError::NoSession)?;
         if !rules.issuers.is_accepted(self.iss.as_deref()) {
             return Err(TokenError::Issuer);

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::config::{Issuer, Supabase};
+use crate::config::{Issuer, Supabase, Warning};
 
 /// The issuer in GoTrue's answer to `GET /.well-known/openid-configuration`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,17 @@ pub(crate) enum PublishedIssuer {
     Absent,
     /// GoTrue publishes this issuer.
     Named(String),
+}
+
+impl PublishedIssuer {
+    /// A warning if the configuration does not fit this answer.
+    pub(crate) fn warning(&self, supabase: &Supabase) -> Option<Warning> {
+        match self {
+            Self::Unknown => None,
+            Self::Absent => supabase.issuer_warning(None),
+            Self::Named(issuer) => supabase.issuer_warning(Some(issuer)),
+        }
+    }
 }
 
 impl From<Option<String>> for PublishedIssuer {
@@ -62,7 +73,7 @@ impl AcceptedIssuers {
     }
 
     /// Whether the issuer that GoTrue publishes is accepted: only if `GATEWAY_JWT_ISSUER` is not set.
-    pub(crate) fn depend_on_gotrue(&self) -> bool {
+    pub(crate) fn accept_published(&self) -> bool {
         self.configured.is_empty()
     }
 

@@ -9,13 +9,36 @@ const MOST_CHARACTERS: usize = 200;
 /// length.
 const MOST_ACCEPTED_CHARACTERS: usize = 1000;
 
+/// A claim that the configuration restricts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// `iss`
+    Issuer,
+    /// `aud`
+    Audience,
+}
+
+impl Claim {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Issuer => "iss",
+            Self::Audience => "aud",
+        }
+    }
+
+    /// The variable that lists the accepted values.
+    pub(crate) fn variable(self) -> &'static str {
+        match self {
+            Self::Issuer => "GATEWAY_JWT_ISSUER",
+            Self::Audience => "GATEWAY_JWT_AUDIENCE",
+        }
+    }
+}
+
 /// A claim of a genuine token that is not accepted, with the accepted values. Neither `iss` nor `aud` is a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ClaimMismatch {
-    /// `iss` or `aud`.
-    pub(crate) claim: &'static str,
-    /// The variable that lists the accepted values.
-    pub(crate) variable: &'static str,
+    pub(crate) claim: Claim,
     /// The token's value, shortened; `none` if it has none.
     pub(crate) found: String,
     /// The accepted values.
@@ -25,8 +48,7 @@ pub(crate) struct ClaimMismatch {
 impl ClaimMismatch {
     pub(super) fn issuer(found: Option<&str>, accepted: &AcceptedIssuers) -> Self {
         Self {
-            claim: "iss",
-            variable: "GATEWAY_JWT_ISSUER",
+            claim: Claim::Issuer,
             found: shortened(found.unwrap_or("none"), MOST_CHARACTERS),
             accepted: shortened(&accepted.to_string(), MOST_ACCEPTED_CHARACTERS),
         }
@@ -35,8 +57,7 @@ impl ClaimMismatch {
     pub(super) fn audience(found: &[String], accepted: &[String]) -> Self {
         let found = if found.is_empty() { "none".to_owned() } else { found.join(", ") };
         Self {
-            claim: "aud",
-            variable: "GATEWAY_JWT_AUDIENCE",
+            claim: Claim::Audience,
             found: shortened(&found, MOST_CHARACTERS),
             accepted: shortened(&accepted.join(", "), MOST_ACCEPTED_CHARACTERS),
         }
@@ -45,10 +66,11 @@ impl ClaimMismatch {
 
 impl std::fmt::Display for ClaimMismatch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { claim, variable, found, accepted } = self;
+        let Self { claim, found, accepted } = self;
+        let (name, variable) = (claim.name(), claim.variable());
         write!(
             f,
-            "the token is genuine, but its claim {claim} is {found}, and {variable} accepts {accepted}"
+            "the token is genuine, but its claim {name} is {found}, and {variable} accepts {accepted}"
         )
     }
 }

@@ -1,4 +1,4 @@
-//! Warnings about the configuration and the clocks, for which the tokens of requests give reason.
+//! Warnings about the configuration and the clocks, which the gateway finds wrong when it reads the tokens of requests.
 
 use std::{
     sync::{Mutex, OnceLock, PoisonError},
@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::session::token::{ClaimMismatch, Claims};
+use crate::session::token::{Claim, ClaimMismatch, Claims};
 
 const WARNING_INTERVAL: Duration = Duration::from_mins(1);
 
@@ -47,7 +47,10 @@ pub(super) struct ClaimWarnings {
 
 impl ClaimWarnings {
     pub(super) fn warn(&self, mismatch: &ClaimMismatch) {
-        let warned = if mismatch.claim == "iss" { &self.issuer } else { &self.audience };
-        warned.get_or_init(|| tracing::warn!(variable = mismatch.variable, "{mismatch}"));
+        let warned = match mismatch.claim {
+            Claim::Issuer => &self.issuer,
+            Claim::Audience => &self.audience,
+        };
+        warned.get_or_init(|| tracing::warn!(variable = mismatch.claim.variable(), "{mismatch}"));
     }
 }

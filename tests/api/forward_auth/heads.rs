@@ -30,14 +30,16 @@ async fn identity_headers_of_the_client_never_reach_the_api(#[case] kind: Kind) 
     for respell in spellings {
         let forge = |token: &str| {
             let request = setup.request("GET", "/").bearer(token);
-            let carrier = ("x-auth-carrier", "cookie".to_owned());
-            identity(&victim).into_iter().chain([carrier]).fold(
-                request,
-                |request, (name, value)| {
-                    let value = if name == "x-auth-aal" { "aal2" } else { &value };
-                    request.header(&respell(name), value).header(&respell(name), value)
-                },
-            )
+            let others = [("x-auth-carrier", "cookie"), ("x-auth-client-id", "eve")];
+            let others = others.map(|(name, value)| (name, value.to_owned()));
+            identity(&victim).into_iter().chain(others).fold(request, |request, (name, value)| {
+                let value = match name {
+                    "x-auth-aal" => "aal2",
+                    "x-auth-anonymous" => "true",
+                    _ => &value,
+                };
+                request.header(&respell(name), value).header(&respell(name), value)
+            })
         };
         let case = respell("x-auth-user-id");
         setup.assert_let_in(forge(&tokens.access_token), &tokens, &case).await;

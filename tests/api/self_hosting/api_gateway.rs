@@ -4,13 +4,14 @@
 
 use std::{fs, net::SocketAddr, path::Path};
 
-use gotrue_mock::Tokens;
+use gotrue_mock::{TEST_SECRET, Tokens};
 use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{BROWSER_URL, nginx, start_gotrue};
+use super::{BROWSER_URL, nginx, start_gotrue, start_gotrue_with_issuer};
 use crate::{
+    check::check,
     forward_auth::with_large_token,
     harness::{
         CookieFormat, GatewayProcess, Request, ServerProcess, TestApp, assert_error,
@@ -62,22 +63,28 @@ async fn start_kong(app: &TestApp, limit: &str, refusal: u16) -> ServerProcess {
     ServerProcess::start("nginx", |folder, own| nginx(folder, &server(own))).await
 }
 
-/// Starts the gateway with the variables of docs/self-hosting.md. An empty `key` is no key.
+/// The address of GoTrue through Kong.
+fn gotrue_url(kong: &ServerProcess) -> String {
+    format!("http://{}/auth/v1", kong.address)
+}
+
+/// The variables of docs/self-hosting.md, and those in `changes`. An empty value is that of no variable.
+fn environment<'e>(gotrue_url: &'e str, changes: &[(&'e str, &'e str)]) -> Vec<(&'e str, &'e str)> {
+    let documented = [
+        ("SUPABASE_URL", BROWSER_URL),
+        ("GOTRUE_URL", gotrue_url),
+        ("SUPABASE_ANON_KEY", ANON_KEY),
+        ("SUPABASE_PUBLISHABLE_KEY", ""),
+    ];
+    [&documented[..], changes].concat()
+}
+
 async fn start_gateway(
     app: &TestApp,
     kong: &ServerProcess,
-    key: &str,
-    store: &str,
+    changes: &[(&str, &str)],
 ) -> GatewayProcess {
-    let gotrue = format!("http://{}/auth/v1", kong.address);
-    let environment = [
-        ("SUPABASE_URL", BROWSER_URL),
-        ("GOTRUE_URL", &gotrue),
-        ("SUPABASE_ANON_KEY", key),
-        ("SUPABASE_PUBLISHABLE_KEY", ""),
-        ("GATEWAY_STORE", store),
-    ];
-    GatewayProcess::start(app, &environment).await
+    GatewayProcess::start(app, &environment(&gotrue_url(kong), changes)).await
 }
 
 /// Signs a new user in through Kong, as supabase-js does.
@@ -98,12 +105,20 @@ async fn sign_in(app: &TestApp, kong: &ServerProcess) -> Tokens {
     tokens
 }
 
+#[rstest]
+#[case::issuer_of_today("https://supabase.example.com/auth/v1")]
+#[case::issuer_of_may_2026(BROWSER_URL)]
+#[case::no_issuer_as_before_may_2026("")]
 #[tokio::test]
-async fn sessions_are_verified_and_ended_through_kong() {
-    let app = start_gotrue().await;
+async fn sessions_are_verified_and_ended_through_kong(
+    #[case] issuer: &str,
+    #[values(TEST_SECRET, "")] jwt_secret: &str,
+) {
+    let app = start_gotrue_with_issuer(issuer).await;
     let kong = start_kong(&app, DEFAULT_LIMIT, 400).await;
-    let gateway = start_gateway(&app, &kong, ANON_KEY, "memory").await;
+    let gateway = start_gateway(&app, &kong, &[("SUPABASE_JWT_SECRET", jwt_secret)]).await;
     let by_bearer = sign_in(&app, &kong).await;
+    assert_eq!(claims_of(&by_bearer.access_token)["iss"].as_str().unwrap_or_default(), issuer);
     let verify = || gateway.request("GET", "/api/auth/verify").bearer(&by_bearer.access_token);
     let reply = verify().send().await;
     assert_eq!(reply.header("x-auth-user-id"), Some(&*by_bearer.user_id.to_string()), "{reply:?}");
@@ -128,13 +143,41 @@ async fn sessions_are_verified_and_ended_through_kong() {
     assert!(!app.is_alive(&by_bearer) && !app.is_alive(&by_cookie));
 }
 
+#[rstest]
+#[case::issuer_of_today(
+    "https://supabase.example.com/auth/v1",
+    "https://supabase.example.com/auth/v1"
+)]
+#[case::issuer_of_may_2026(BROWSER_URL, BROWSER_URL)]
+#[case::no_issuer_as_before_may_2026("", "GoTrue publishes none")]
+#[tokio::test]
+async fn check_succeeds_through_kong_and_has_no_warning_about_an_issuer_of_the_stack(
+    #[case] issuer: &str,
+    #[case] shown: &str,
+) {
+    let app = start_gotrue_with_issuer(issuer).await;
+    let kong = start_kong(&app, DEFAULT_LIMIT, 400).await;
+    let gotrue_url = gotrue_url(&kong);
+    for (jwt_secret, warnings) in
+        [(TEST_SECRET, &["GATEWAY_STORE"][..]), ("", &["GATEWAY_STORE", "SUPABASE_JWT_SECRET"])]
+    {
+        let checked = check(&environment(&gotrue_url, &[("SUPABASE_JWT_SECRET", jwt_secret)]));
+        assert_eq!(checked.status, Some(0), "{:?} {}", checked.lines, checked.stderr);
+        let gotrue = checked.line("GoTrue");
+        let accepted = "ok: an apikey is needed, and the configured one is accepted; ";
+        assert!(gotrue.starts_with(accepted), "{gotrue}");
+        assert_eq!(checked.line("issuer"), format!("ok: {shown}"));
+        assert_eq!(checked.warnings(), warnings, "{:?}", checked.lines);
+    }
+}
+
 #[tokio::test]
 async fn a_logout_is_queued_while_gotrue_behind_kong_is_down_and_retried_through_kong() {
     let app = start_gotrue().await;
     let kong = start_kong(&app, DEFAULT_LIMIT, 400).await;
     let directory = tempfile::tempdir().unwrap();
     let store = format!("file:{}", directory.path().join("store.redb").display());
-    let gateway = start_gateway(&app, &kong, ANON_KEY, &store).await;
+    let gateway = start_gateway(&app, &kong, &[("GATEWAY_STORE", &store)]).await;
     let tokens = sign_in(&app, &kong).await;
     app.inject_fault(json!({"operation": "logout", "kind": "status", "status": 503, "times": 2}));
     let reply = gateway.request("POST", "/logout").bearer(&tokens.access_token).send().await;
@@ -151,7 +194,7 @@ async fn without_the_key_kong_refuses_the_logout_and_the_log_names_the_variable(
     let app = start_gotrue().await;
     let kong = start_kong(&app, DEFAULT_LIMIT, 400).await;
     for key in ["", "another-key"] {
-        let gateway = start_gateway(&app, &kong, key, "memory").await;
+        let gateway = start_gateway(&app, &kong, &[("SUPABASE_ANON_KEY", key)]).await;
         let tokens = sign_in(&app, &kong).await;
         let reply = gateway.request("POST", "/logout").bearer(&tokens.access_token).send().await;
         assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
@@ -190,7 +233,7 @@ async fn a_large_token_is_refused_by_kongs_limit_and_passes_the_documented_one(
     let app = start_gotrue().await;
     let kong = start_kong(&app, DEFAULT_LIMIT, refusal).await;
     let tokens = with_large_token(&app, &sign_in(&app, &kong).await);
-    let gateway = start_gateway(&app, &kong, ANON_KEY, "memory").await;
+    let gateway = start_gateway(&app, &kong, &[]).await;
     let reply = gateway.request("POST", "/logout").bearer(&tokens.access_token).send().await;
     assert_error(&reply, 500, "LOGOUT_FAILED", Some("auth_service_error"));
     assert!(app.is_alive(&tokens) && app.gotrue_calls("logout").is_empty());
@@ -200,7 +243,7 @@ async fn a_large_token_is_refused_by_kongs_limit_and_passes_the_documented_one(
     assert!(advice.contains("raise that proxy's limit for request heads"), "{advice}");
 
     let kong = start_kong(&app, &documented_limit(), refusal).await;
-    let gateway = start_gateway(&app, &kong, ANON_KEY, "memory").await;
+    let gateway = start_gateway(&app, &kong, &[]).await;
     let reply = gateway.request("POST", "/logout").bearer(&tokens.access_token).send().await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
     assert!(!app.is_alive(&tokens));

@@ -12,13 +12,13 @@ use crate::{
 };
 
 /// A certificate authority and a TLS server in front of the mock whose certificate it signed.
-struct PrivateTls {
+pub(super) struct PrivateTls {
     directory: TempDir,
-    server: ServerProcess,
+    pub(super) server: ServerProcess,
 }
 
 impl PrivateTls {
-    async fn start(app: &TestApp) -> Self {
+    pub(super) async fn start(app: &TestApp) -> Self {
         let directory = tempfile::tempdir().unwrap();
         create_certificates(directory.path());
         let (own, mock) = (directory.path().display(), app.mock.url());
@@ -32,12 +32,12 @@ impl PrivateTls {
         Self { server: server.await, directory }
     }
 
-    fn gotrue_url(&self) -> String {
+    pub(super) fn gotrue_url(&self) -> String {
         format!("https://{}/auth/v1", self.server.address)
     }
 
     /// The path of the authority's certificate.
-    fn authority(&self) -> String {
+    pub(super) fn authority(&self) -> String {
         self.directory.path().join("ca.pem").to_str().unwrap().to_owned()
     }
 }

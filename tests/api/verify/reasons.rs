@@ -5,7 +5,7 @@ use gotrue_mock::Tokens;
 use serde_json::json;
 
 use crate::harness::{
-    Browser, CookieFormat, Reply, TestApp, assert_error, claims_of, session_cookies,
+    Browser, CookieFormat, Reply, Setup, TestApp, assert_error, claims_of, session_cookies,
 };
 
 const NAVIGATION: (&str, &str) = ("Sec-Fetch-Mode", "navigate");
@@ -88,6 +88,40 @@ async fn a_navigation_is_redirected_where_the_proxy_says_and_a_script_is_not() {
     let tokens = app.sign_up();
     let living = app.get(&target("/login")).headers(&[NAVIGATION]).bearer(&tokens.access_token);
     assert_eq!(living.send().await.status, 200);
+}
+
+#[tokio::test]
+async fn a_navigation_is_redirected_for_every_reason_of_a_401_and_for_no_other_error() {
+    let target = "/api/auth/verify?redirect=/login";
+    let app = TestApp::new().await;
+    let ended = app.sign_up();
+    app.post("/logout").bearer(&ended.access_token).send().await;
+    let get = || app.get(target).headers(&[NAVIGATION]);
+    let revoked = get().bearer(&ended.access_token).send().await;
+    let tokens = app.sign_up();
+    app.advance_time(3600);
+    let browser = Browser::signed_in_without_csrf(&app, &tokens, CookieFormat::Base64);
+    for (reason, reply) in [
+        ("missing", get().send().await),
+        ("invalid", get().bearer("a.b.c").send().await),
+        ("revoked", revoked),
+        ("expired", get().bearer(&tokens.access_token).send().await),
+        ("refreshable", browser.request("GET", target).headers(&[NAVIGATION]).send().await),
+    ] {
+        assert_eq!((reply.status, reply.header("location")), (302, Some("/login")), "{reason}");
+        assert_eq!(reply.header_values("x-auth-reason"), [reason]);
+    }
+
+    let origin = ("Origin", "https://app.example.com");
+    let reply = get().headers(&[origin, origin]).send().await;
+    assert_error(&reply, 400, "BAD_REQUEST", Some("duplicate_header"));
+    assert_eq!((reply.header("location"), reply.header("x-auth-reason")), (None, None));
+    let no_keys = json!({"operation": "jwks", "kind": "status", "status": 503});
+    let app = Setup::new().without_readiness_check().start_with_faults(&[no_keys]).await;
+    let token = app.sign_up().access_token;
+    let reply = app.get(target).headers(&[NAVIGATION]).bearer(&token).send().await;
+    assert_error(&reply, 503, "NOT_READY", Some("key_set"));
+    assert_eq!((reply.header("location"), reply.header("x-auth-reason")), (None, None));
 }
 
 #[tokio::test]

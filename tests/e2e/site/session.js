@@ -10,7 +10,7 @@ const MESSAGES = {
   queued: "You are signed out here. Elsewhere it takes until the sign-in service answers.",
   failed: "Logging out may have failed, and your session may live on. Try again later.",
   refused: "Nobody is signed in.",
-  offline: "Nobody could be reached. Log out again once you are online.",
+  offline: "Neither the gateway nor GoTrue answered. Log out again once you are online.",
 };
 
 // The settings are in the query of the page's URL, so that one page serves all tests.

@@ -16,10 +16,12 @@ use tokio::time::Instant;
 use tracing::Span;
 use uuid::Uuid;
 
-use super::{contract::Contract, response::LogoutResponse};
+use super::{
+    contract::Contract,
+    response::{FinishedSession, LogoutResponse},
+};
 use crate::{
     http::{context::RequestContext, error::Error, state::AppState},
-    logout::LogoutReport,
     outcome::{Outcome, Reason, RecordedOutcome, Route, Scope, Stored},
     session::{Proof, Session},
     store::failure::Failure,
@@ -196,25 +198,15 @@ pub(super) struct FinishedLogout {
     pub(super) response: LogoutResponse,
     /// The scope; `None` if the request was refused before the gateway used it.
     pub(super) scope: Option<Scope>,
-    /// The index of the session that the response reports. `None` if it reports none of them.
-    pub(super) reported: Option<usize>,
-    /// The sessions of the request, first the one that the response reports. Empty where no session was read, or the
-    /// client may not end it.
+    /// Whether the response reports the first of the sessions. Otherwise it reports none of them.
+    pub(super) reports_first: bool,
+    /// The sessions of the request. Empty if no session was read, or if the client may not end it.
     pub(super) sessions: Vec<FinishedSession>,
-}
-
-/// A session of the request, and the result of its logout.
-pub(super) struct FinishedSession {
-    pub(super) session: Session,
-    /// The report of the logout; `None` if the request was refused before the logout began.
-    pub(super) report: Option<LogoutReport>,
-    pub(super) outcome: Outcome,
-    pub(super) cause: Option<Error>,
 }
 
 impl FinishedLogout {
     pub(super) fn before_session(response: LogoutResponse, scope: Option<Scope>) -> Self {
-        Self { response, scope, reported: None, sessions: Vec::new() }
+        Self { response, scope, reports_first: false, sessions: Vec::new() }
     }
 
     /// A request that was refused after its sessions were read and before the logout began.
@@ -227,7 +219,7 @@ impl FinishedLogout {
         let not_tried =
             |session| FinishedSession { session, report: None, outcome, cause: cause.clone() };
         let sessions = sessions.into_iter().map(not_tried).collect();
-        Self { response, scope: Some(scope), reported: Some(0), sessions }
+        Self { response, scope: Some(scope), reports_first: true, sessions }
     }
 
     /// Counts the request, writes an audit line for each session, and records each session that may still live in
@@ -239,25 +231,24 @@ impl FinishedLogout {
         contract: Contract,
         begun: Instant,
     ) -> Response {
-        let Self { response, scope, reported, sessions } = self;
+        let Self { response, scope, reports_first, sessions } = self;
         let LogoutResponse { http, outcome, cause, cookies_deleted } = response;
         let line = |outcome, cause, session| {
             let line = Line { scope, ..Line::new(context, contract, begun, outcome, cause) };
             Line::of_session(line, session)
         };
-        let of_response = reported.and_then(|index| sessions.get(index));
-        let first = Line { cookies_deleted, ..line(outcome, cause.as_ref(), of_response) };
-        let more = sessions
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| Some(*index) != reported)
-            .map(|(_, session)| session)
-            .map(|s| (line(s.outcome, s.cause.as_ref(), Some(s)), s.cause.as_ref()));
-        let lines: Vec<_> = std::iter::once((first, cause.as_ref())).chain(more).collect();
-        let failures: Vec<_> =
-            lines.iter().filter_map(|(line, cause)| line.failure((*cause)?, app)).collect();
-        for (index, (line, _)) in lines.into_iter().enumerate() {
-            if index == 0 { line.write(&app.metrics) } else { line.log(&app.metrics) }
+        let (reported, others) = match sessions.split_first() {
+            Some((first, others)) if reports_first => (Some(first), others),
+            _ => (None, &*sessions),
+        };
+        let first = Line { cookies_deleted, ..line(outcome, cause.as_ref(), reported) };
+        let first_failure = cause.as_ref().and_then(|cause| first.failure(cause, app));
+        first.write(&app.metrics);
+        let mut failures = Vec::from_iter(first_failure);
+        for session in others {
+            let line = line(session.outcome, session.cause.as_ref(), Some(session));
+            failures.extend(session.cause.as_ref().and_then(|cause| line.failure(cause, app)));
+            line.log(&app.metrics);
         }
         for failure in failures {
             app.failures.record(failure);

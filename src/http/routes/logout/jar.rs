@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use crate::{
     http::authentication::SESSIONS_AT_ONCE,
     logout::{Logout, LogoutReport, LogoutRequest, LogoutResult},
-    outcome::{Outcome, Scope},
+    outcome::Scope,
     session::{Proof, Session},
 };
 
@@ -35,15 +35,16 @@ fn by_user(sessions: Vec<Session>) -> Vec<Vec<Session>> {
     users
 }
 
-/// The best proof among the sessions. It decides how many places in flight the request may compete for.
+/// The best proof among the sessions. It decides how many of the places in flight the request may compete for.
 pub(super) fn best_proof(sessions: &[Session]) -> Proof {
     sessions.iter().map(|session| session.proof).max().unwrap_or(Proof::Unproven)
 }
 
 /// Ends the sessions within one deadline.
 ///
-/// With `others` and `global`, GoTrue is asked once for each user, because it ends the others of that user, and a second
-/// request would find its own session ended. Only where a session is over already, the next one of the user is tried.
+/// With `others` and `global` the gateway makes one request for each user, because GoTrue then ends the other sessions
+/// of that user, and a second request would find its own session ended. If GoTrue refuses the session of the request,
+/// the gateway tries the user's next one.
 pub(super) async fn end(
     logout: &Logout,
     mut sessions: Vec<Session>,
@@ -59,14 +60,15 @@ pub(super) async fn end(
         Scope::Local => sessions.into_iter().map(|session| vec![session]).collect(),
         Scope::Others | Scope::Global => by_user(sessions),
     };
-    // Boxed: the future of each request is moved, so the usual one stays small.
+    // Box the future of several sessions, so that the future of a request with one session stays small.
     let all: Pin<Box<dyn Future<Output = _> + Send>> =
         Box::pin(end_groups(logout, groups, request, deadline));
     all.await
 }
 
-/// Of each group, ends one session. [`SESSIONS_AT_ONCE`] logouts are under way at a time, and of unproven sessions one:
-/// strangers may have written their tokens, and the request has one place in flight.
+/// Ends one session of each group. [`SESSIONS_AT_ONCE`] logouts of proven and stale sessions are under way at a time,
+/// but only one of an unproven session: an attacker can forge any number of those, and the request takes only one place
+/// in flight.
 async fn end_groups(
     logout: &Logout,
     groups: Vec<Vec<Session>>,
@@ -84,7 +86,7 @@ async fn end_groups(
     ended.into_iter().filter_map(|(_, ended)| ended).collect()
 }
 
-/// Ends the first session that is not over, and with it, by the scope, the others of its user.
+/// Tries the sessions in turn, until GoTrue accepts one or fails.
 async fn end_first(
     logout: &Logout,
     group: Vec<Session>,
@@ -94,12 +96,12 @@ async fn end_first(
     let mut last = None;
     for session in group {
         let ended = end_one(logout, session, request, deadline).await;
-        let is_over = matches!(
+        let is_refused = matches!(
             ended.report.result,
             LogoutResult::OthersLiveOn | LogoutResult::Expired | LogoutResult::NotGenuine(_)
         );
         last = Some(ended);
-        if !is_over {
+        if !is_refused {
             break;
         }
     }
@@ -114,16 +116,4 @@ async fn end_one(
 ) -> EndedSession {
     let report = logout.end(&session, request, deadline).await;
     EndedSession { session, report }
-}
-
-/// How far an outcome is from success. The response to a request of several sessions reports the greatest
-/// severity.
-pub(super) fn severity(outcome: Outcome) -> u8 {
-    match outcome {
-        Outcome::AlreadyEnded => 0,
-        Outcome::Revoked => 1,
-        Outcome::Queued => 2,
-        Outcome::Refused => 3,
-        Outcome::Failed => 4,
-    }
 }

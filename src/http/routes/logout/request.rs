@@ -117,13 +117,14 @@ pub(super) struct Incoming<'r> {
     pub(super) csrf_field: Option<&'r str>,
 }
 
-/// What the client may end.
+/// The sessions that the client may end.
 pub(super) struct Authorized {
     /// At least one session.
     pub(super) sessions: Vec<Session>,
-    /// A genuine session that the configuration refuses: it lives on, and the response must not be a success.
+    /// The error of a genuine token whose issuer or audience the configuration does not accept. Its session stays valid,
+    /// so the response must not be a success.
     pub(super) refused: Option<Error>,
-    /// When the logout must have ended. The wait for newer keys does not count.
+    /// The time by which the logout must be done. It is counted from after the wait for newer keys.
     pub(super) deadline: Instant,
 }
 
@@ -161,7 +162,7 @@ impl Incoming<'_> {
         Ok(Authorized { sessions, refused: mismatch, deadline })
     }
 
-    /// Checks the CSRF token of a request whose cookies count. Returns the sessions without the forged ones.
+    /// Checks the CSRF token, unless the credential is a Bearer token alone. Returns the sessions without the forged ones.
     async fn check_csrf(&self, sessions: Vec<Session>) -> Result<Vec<Session>, Unauthorized> {
         let Self { app, context, headers, cookies, .. } = *self;
         let in_header = headers.get(X_CSRF_TOKEN).map(HeaderValue::as_bytes);
@@ -179,8 +180,8 @@ impl Incoming<'_> {
             let held = cookies.values(CSRF_COOKIE);
             app.csrf.check_double_submit(submitted, held, accepted).map_err(keeping_cookies)
         };
-        // GoTrue is asked only for a CSRF token that may be of these sessions without the forged ones.
-        if let Some(possible) = Bindings::without_any(&sessions) {
+        // A CSRF token that cannot be valid is refused before GoTrue is asked which sessions are forged.
+        if let Some(possible) = Bindings::after_any_removal(&sessions) {
             check(&possible)?;
         }
         let sessions = remove_forged(app, context, headers, sessions).await;

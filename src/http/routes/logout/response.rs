@@ -5,14 +5,9 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-
 use uuid::Uuid;
 
-use super::{
-    audit::FinishedSession,
-    contract::Contract,
-    jar::{EndedSession, severity},
-};
+use super::{contract::Contract, jar::EndedSession};
 use crate::{
     config::{Config, SessionNotFound},
     csrf::origin::is_cross_site,
@@ -22,10 +17,10 @@ use crate::{
         error::Error,
         headers::{X_LOGOUT_COOKIES_LEFT, X_LOGOUT_OUTCOME},
     },
-    logout::LogoutResult,
+    logout::{LogoutReport, LogoutResult},
     outcome::Outcome,
     session::{
-        Carrier, Proof,
+        Carrier, Proof, Session,
         cookies::{
             RequestCookies,
             deletion::{self, RequestSite},
@@ -43,6 +38,15 @@ pub(super) struct LogoutResponse {
     pub(super) cause: Option<Error>,
     /// The number of `Set-Cookie` headers that delete a cookie.
     pub(super) cookies_deleted: usize,
+}
+
+/// A session of the request, and the result of its logout.
+pub(super) struct FinishedSession {
+    pub(super) session: Session,
+    /// The report of the logout; `None` if the request was refused before the logout began.
+    pub(super) report: Option<LogoutReport>,
+    pub(super) outcome: Outcome,
+    pub(super) cause: Option<Error>,
 }
 
 /// The kind of a response.
@@ -89,9 +93,8 @@ impl ResponseBody {
     }
 }
 
-/// The response to the logout of these sessions, whether it deletes the cookies, and the sessions with the one first
-/// that the response reports: the worst of those that the client holds for certain. An unproven session counts if there is
-/// no other, or if its logout failed: it may live. If it was refused, another site may have planted its cookie.
+/// Returns the response to the logout of these sessions, whether it deletes the cookies, and the sessions. The response
+/// reports the session of the greatest [`Rank`], which is the first of those returned.
 pub(super) fn of_sessions(
     ended: Vec<EndedSession>,
     contract: Contract,
@@ -120,7 +123,8 @@ pub(super) fn of_sessions(
     (LogoutResponse::new(outcome, body, user, contract), deletes_cookies, finished)
 }
 
-/// Whether GoTrue's answer, or its silence, leaves an unproven session alive that may be genuine.
+/// Whether a session may be alive after its logout, even if the gateway could not verify its access token. A session
+/// that GoTrue refused may not exist at all: another site may have planted its cookie.
 fn may_live(result: &LogoutResult) -> bool {
     match result {
         LogoutResult::Failed(refusal) => refusal.is_passing() || *refusal == Refusal::UserBanned,
@@ -131,9 +135,21 @@ fn may_live(result: &LogoutResult) -> bool {
 /// Orders the sessions of a request. The response reports the session of the greatest rank.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
-    /// Whether the session is proven or stale.
+    /// Whether the session decides before others: it is proven or stale, or it may be alive after its logout.
     is_certain: bool,
     severity: u8,
+}
+
+/// How far an outcome is from success. The response to a request of several sessions reports the greatest
+/// severity.
+pub(super) fn severity(outcome: Outcome) -> u8 {
+    match outcome {
+        Outcome::AlreadyEnded => 0,
+        Outcome::Revoked => 1,
+        Outcome::Queued => 2,
+        Outcome::Refused => 3,
+        Outcome::Failed => 4,
+    }
 }
 
 /// Section 4 of the contract (`docs/http-api.md`): the outcome, the answer, and whether the response deletes the

@@ -1,7 +1,7 @@
 //! Finds the session that identifies a request at `verify`.
 //!
-//! 1. If the request has a Bearer token of this project, that token identifies it. Otherwise it is the first
-//!    session of the cookies that is neither revoked, expired nor ended.
+//! 1. If the request has a Bearer token of this project, that token identifies it. Otherwise the first
+//!    session of the cookies that is neither revoked, expired nor ended identifies it.
 //! 2. A request that also carries a revoked session of another user is refused, because the application behind
 //!    the proxy may read that credential.
 //! 3. While the store does not answer, no session is accepted.
@@ -56,8 +56,8 @@ impl VerifyError {
         Self { error: Error::CredentialExpired, is_refreshable, is_expired: true }
     }
 
-    /// Which refusal is reported if the request shows several sessions: a revoked one that has not expired before all others, and then the
-    /// one that the client or the operator can do something about.
+    /// Which refusal is reported if the request has several sessions: first that of a revoked session that has not
+    /// expired, then the one that the client or the operator can do something about.
     fn precedence(&self) -> u8 {
         match self.error {
             // The cookie of an old session must not keep the app from refreshing the present one.
