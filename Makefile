@@ -6,7 +6,7 @@ demo: ## Mock, gateway and a page to try it on; Ctrl-C stops it
 
 test: ## All tests
 	@tests/install-missing curl nginx caddy openssl prometheus redis-server
-	cargo test --locked --workspace --lib --test replay --test supabase
+	cargo test --locked --workspace --lib --test http --test replay --test supabase
 	cargo test --locked --test secrets
 	$(MAKE) test-e2e test-client
 

@@ -154,6 +154,11 @@ impl Mock {
         self.database().outbox.clone()
     }
 
+    /// Deletes the mails and text messages, as `DELETE /mock/mails` does. The codes in them stay valid.
+    pub fn delete_mails(&self) {
+        self.database().outbox.clear();
+    }
+
     /// Adds a fault, as `POST /mock/faults` does.
     pub fn inject(&self, fault: Fault) {
         self.faults().push(fault);

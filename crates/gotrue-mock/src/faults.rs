@@ -21,53 +21,56 @@ use bytes::Bytes;
 use serde::{Deserialize, Deserializer, de::Error};
 use serde_json::{Value, json};
 
-use crate::error::{self, ApiVersion};
-
-/// One of GoTrue's endpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Operation {
-    /// The path `/logout`.
-    Logout,
-    /// The path `/token`, with any grant.
-    Token,
-    /// The path `/.well-known/jwks.json`.
-    Jwks,
-    /// The path `/.well-known/openid-configuration`.
-    OpenidConfiguration,
-    /// The path `/user`, with any method.
-    User,
-    /// The path `/health`.
-    Health,
-}
-
-impl Operation {
-    /// The operation of a request's path; `None` if no fault can act on this path.
-    pub(crate) fn from_path(path: &str) -> Option<Self> {
-        match path {
-            "/auth/v1/logout" => Some(Self::Logout),
-            "/auth/v1/token" => Some(Self::Token),
-            "/auth/v1/.well-known/jwks.json" => Some(Self::Jwks),
-            "/auth/v1/.well-known/openid-configuration" => Some(Self::OpenidConfiguration),
-            "/auth/v1/user" => Some(Self::User),
-            "/auth/v1/health" => Some(Self::Health),
-            _ => None,
-        }
-    }
-}
+use crate::{
+    error::{self, ApiVersion},
+    error_codes::usual_error,
+    operation::Operation,
+};
 
 /// One fault. The JSON that `POST /mock/faults` accepts deserializes to it, for example
 /// `{"operation":"logout","kind":"status","status":503,"times":1}`. The README lists all members.
 #[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "Value")]
 pub struct Fault {
     pub(crate) operation: Operation,
     /// How often the fault acts; `None` if it acts until it is cleared.
     pub(crate) times: Option<NonZeroU32>,
     /// Whether the request changes sessions although the fault replaces its response.
-    #[serde(default)]
     pub(crate) effect: bool,
-    #[serde(flatten)]
     pub(crate) kind: FaultKind,
+    /// The JSON from which the fault was made.
+    definition: Value,
+}
+
+#[derive(Deserialize)]
+struct FaultMembers {
+    operation: Operation,
+    times: Option<NonZeroU32>,
+    #[serde(default)]
+    effect: bool,
+    #[serde(flatten)]
+    kind: FaultKind,
+}
+
+impl TryFrom<Value> for Fault {
+    type Error = serde_json::Error;
+
+    fn try_from(definition: Value) -> Result<Self, serde_json::Error> {
+        let FaultMembers { operation, times, effect, kind } =
+            FaultMembers::deserialize(&definition)?;
+        Ok(Self { operation, times, effect, kind, definition })
+    }
+}
+
+impl Fault {
+    /// The JSON of the fault, as `GET /mock/faults` shows it: `times` is the number of requests that are left.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut json = self.definition.clone();
+        if let (Some(members), Some(times)) = (json.as_object_mut(), self.times) {
+            members.insert("times".to_owned(), json!(times));
+        }
+        json
+    }
 }
 
 /// What a fault does with a request.
@@ -103,11 +106,13 @@ pub(crate) enum FaultKind {
 /// The response of [`FaultKind::Status`].
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct FaultResponse {
-    /// The status, 200 to 599; by default 503.
-    #[serde(deserialize_with = "status", default = "service_unavailable")]
-    status: StatusCode,
+    /// The status, 200 to 599. The default is GoTrue's own for the code, else 503.
+    #[serde(deserialize_with = "status", default)]
+    status: Option<StatusCode>,
     /// An error code. Without a `body` the response is GoTrue's error with this code.
     code: Option<String>,
+    /// The message of an error with a code. The default is one that GoTrue sends with the code.
+    message: Option<String>,
     /// Headers to add to the response; they override headers such as `Content-Type`.
     #[serde(deserialize_with = "headers", default)]
     headers: HeaderMap,
@@ -118,13 +123,20 @@ pub(crate) struct FaultResponse {
 
 impl FaultResponse {
     pub(crate) fn into_response(self, version: ApiVersion) -> Response {
-        let reason = self.status.canonical_reason().unwrap_or_default();
+        let usual = self.code.as_deref().and_then(usual_error);
+        let status = self.status.or(usual.map(|(status, _)| status));
+        let status = status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
+        let reason = status.canonical_reason().unwrap_or_default();
         let mut response = match (self.body, self.code) {
-            (None, Some(code)) => error::error_response(self.status, &code, reason, version),
-            (Some(Value::String(text)), _) => (self.status, text).into_response(),
-            (Some(body), _) => (self.status, Json(body)).into_response(),
-            (None, None) if self.status == StatusCode::NO_CONTENT => self.status.into_response(),
-            (None, None) => (self.status, Json(json!({ "message": reason }))).into_response(),
+            (None, Some(code)) => {
+                let usual = usual.map_or(reason, |(_, message)| message);
+                let message = self.message.as_deref().unwrap_or(usual);
+                error::error_response(status, &code, message, version)
+            }
+            (Some(Value::String(text)), _) => (status, text).into_response(),
+            (Some(body), _) => (status, Json(body)).into_response(),
+            (None, None) if status == StatusCode::NO_CONTENT => status.into_response(),
+            (None, None) => (status, Json(json!({ "message": reason }))).into_response(),
         };
         response.headers_mut().extend(self.headers);
         response
@@ -170,10 +182,6 @@ fn one_second() -> Duration {
     Duration::from_secs(1)
 }
 
-fn service_unavailable() -> StatusCode {
-    StatusCode::SERVICE_UNAVAILABLE
-}
-
 fn unknown_path() -> String {
     "/auth/v1/redirected".to_owned()
 }
@@ -182,10 +190,11 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Er
     Duration::try_from_secs_f64(f64::deserialize(deserializer)?).map_err(D::Error::custom)
 }
 
-fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StatusCode, D::Error> {
-    StatusCode::from_u16(u16::deserialize(deserializer)?)
-        .ok()
+fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<StatusCode>, D::Error> {
+    let status = StatusCode::from_u16(u16::deserialize(deserializer)?).ok();
+    status
         .filter(|status| (200..=599).contains(&status.as_u16()))
+        .map(Some)
         .ok_or_else(|| D::Error::custom("status is not one of 200 to 599"))
 }
 

@@ -17,10 +17,11 @@ use crate::{
     calls::{Call, MAX_CALLS},
     clock::MockClock,
     database::Database,
-    faults::{Fault, Operation},
+    faults::Fault,
     jwk::JwkError,
     keys::{KeyRing, SigningKeys},
     lock::lock,
+    operation::Operation,
     settings::Settings,
 };
 
@@ -201,10 +202,13 @@ impl Mock {
         lock(&self.0.faults)
     }
 
-    /// Returns the fault that acts on a request for `operation`, if there is one, and counts one
-    /// use of it.
-    pub(crate) fn take_fault(&self, operation: Operation) -> Option<Fault> {
+    /// Returns the fault that acts on a request for this path, if there is one, and counts one use of it.
+    pub(crate) fn take_fault(&self, path: &str) -> Option<Fault> {
         let mut faults = self.faults();
+        if faults.is_empty() {
+            return None;
+        }
+        let operation = Operation::from_path(path)?;
         let at = faults.iter().position(|fault| fault.operation == operation)?;
         let fault = faults.get_mut(at)?;
         let taken = fault.clone();

@@ -90,12 +90,17 @@ fn controls() -> Router<Mock> {
         .route("/sessions", get(control::sessions))
         .route("/sessions/{id}", delete(control::delete_session))
         .route("/sessions/{id}/expire", post(control::expire_session))
+        .route("/mails", get(control::mails).delete(control::delete_mails))
+        .route("/users", get(control::users))
         .route("/users/{id}", delete(control::delete_user))
         .route("/users/{id}/ban", post(control::ban_user))
         .route("/keys/rotate", post(control::rotate_keys))
         .route("/cleanup", post(control::clean_up))
         .route("/clock", post(control::advance_clock))
-        .route("/faults", post(control::inject_fault).delete(control::clear_faults))
+        .route(
+            "/faults",
+            get(control::faults).post(control::inject_fault).delete(control::clear_faults),
+        )
 }
 
 /// The answer of Go's router to an unknown path.
@@ -118,7 +123,7 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::{faults::Operation, mock::Options};
+    use crate::mock::Options;
 
     #[tokio::test]
     async fn clearing_the_faults_leaves_the_sessions() {
@@ -132,9 +137,9 @@ mod tests {
         };
         let fault = r#"{"operation":"logout","kind":"reset"}"#;
         assert_eq!(call(Method::POST, fault).await, StatusCode::NO_CONTENT);
-        assert!(mock.take_fault(Operation::Logout).is_some());
+        assert!(mock.take_fault("/auth/v1/logout").is_some());
         assert_eq!(call(Method::DELETE, "").await, StatusCode::NO_CONTENT);
-        assert!(mock.take_fault(Operation::Logout).is_none());
+        assert!(mock.take_fault("/auth/v1/logout").is_none());
         assert!(mock.session_alive(tokens.session_id));
     }
 }

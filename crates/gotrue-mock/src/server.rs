@@ -30,7 +30,7 @@ use crate::{
     calls::Call,
     cors,
     error::{ApiVersion, GotrueError},
-    faults::{self, ConnectionError, Fault, FaultKind, Operation},
+    faults::{self, ConnectionError, Fault, FaultKind},
     mock::Mock,
     router::router,
 };
@@ -110,8 +110,7 @@ async fn answer(
             if !head.uri.path().starts_with("/mock/") {
                 mock.record_call(Call::new(&head, &body));
             }
-            let operation = Operation::from_path(head.uri.path());
-            let fault = operation.and_then(|operation| mock.take_fault(operation));
+            let fault = mock.take_fault(head.uri.path());
             let request = Request::from_parts(head, body);
             respond(router, request, fault, version).await?
         }

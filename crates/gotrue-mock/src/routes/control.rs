@@ -19,9 +19,11 @@ use uuid::Uuid;
 
 use crate::{
     calls::Call,
+    faults::Fault,
     mock::Mock,
+    outbox::Mail,
     session_expiry::SessionExpiry,
-    user::{User, timestamp},
+    user::{User, UserView, timestamp},
 };
 
 /// An error of a control route, answered with a status and `{"message":"…"}`.
@@ -50,6 +52,23 @@ pub(crate) async fn reset(State(mock): State<Mock>) -> StatusCode {
 
 pub(crate) async fn calls(State(mock): State<Mock>) -> Json<Vec<Call>> {
     Json(mock.calls())
+}
+
+pub(crate) async fn mails(State(mock): State<Mock>) -> Json<Vec<Mail>> {
+    Json(mock.mails())
+}
+
+pub(crate) async fn delete_mails(State(mock): State<Mock>) -> StatusCode {
+    mock.delete_mails();
+    StatusCode::NO_CONTENT
+}
+
+/// The users as GoTrue's administrators see them, the oldest first.
+pub(crate) async fn users(State(mock): State<Mock>) -> Json<Value> {
+    let database = mock.database();
+    let mut users: Vec<&User> = database.users().collect();
+    users.sort_by_key(|user| (user.created_at, user.id));
+    Json(users.into_iter().map(|user| user.to_json(UserView::Stored)).collect())
 }
 
 pub(crate) async fn sessions(State(mock): State<Mock>) -> Json<Value> {
@@ -160,6 +179,11 @@ pub(crate) async fn inject_fault(
         .map_err(|error| ControlError::bad_request("not a fault", error))?;
     mock.inject(fault);
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The faults that have not been used up, the oldest first.
+pub(crate) async fn faults(State(mock): State<Mock>) -> Json<Vec<Value>> {
+    Json(mock.faults().iter().map(Fault::to_json).collect())
 }
 
 pub(crate) async fn clear_faults(State(mock): State<Mock>) -> StatusCode {

@@ -52,6 +52,11 @@ const ENDPOINTS: [(&str, MethodFilter); 27] = [
     ("/scim/v2/Schemas", MethodFilter::GET),
 ];
 
+/// The paths of the endpoints, under `/auth/v1`.
+pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
+    ENDPOINTS.into_iter().map(|(path, _)| path)
+}
+
 /// Adds the endpoints, and the answer to unknown paths.
 pub(crate) fn add_to(router: Router<Mock>) -> Router<Mock> {
     let router = ENDPOINTS.into_iter().fold(router, |router, (path, methods)| {

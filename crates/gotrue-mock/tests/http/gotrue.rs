@@ -14,7 +14,7 @@ use gotrue_mock::{Algorithm, Options};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::mock_harness::{MockResponse, PASSWORD, RunningMock};
+use crate::harness::{MockResponse, PASSWORD, RunningMock};
 
 const OVER_TEN_SECONDS: Duration = Duration::from_secs(11);
 

@@ -12,9 +12,9 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::mock_harness::{PASSWORD, RunningMock};
+use crate::harness::{PASSWORD, RunningMock};
 
-const KEYS: &str = include_str!("../../fixtures/gotrue/signing-keys.json");
+const KEYS: &str = include_str!("../../../../fixtures/gotrue/signing-keys.json");
 
 async fn kid(mock: &RunningMock) -> Value {
     mock.get("/auth/v1/.well-known/jwks.json").await.json()["keys"][0]["kid"].clone()

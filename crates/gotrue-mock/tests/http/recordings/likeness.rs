@@ -3,7 +3,7 @@
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use crate::mock_harness::MockResponse;
+use crate::harness::MockResponse;
 
 /// Asserts that a response is like the recorded one: it must have the same status, headers, codes and
 /// messages. If the values in a body differ from session to session, only the names and types of its members

@@ -7,7 +7,7 @@ use gotrue_mock::{Options, Tokens};
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::mock_harness::{PASSWORD, RunningMock};
+use crate::harness::{PASSWORD, RunningMock};
 
 const NEW_PASSWORD: &str = "new-password-1";
 

@@ -16,7 +16,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::mock_harness::RunningMock;
+use crate::harness::RunningMock;
 
 async fn with_fault(fault: Value) -> (RunningMock, Tokens) {
     let mock = RunningMock::start(Options::default()).await;

@@ -19,13 +19,13 @@ use jsonwebtoken::{EncodingKey, Header};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::mock_harness::{MockResponse, PASSWORD, RunningMock};
+use crate::harness::{MockResponse, PASSWORD, RunningMock};
 
 mod likeness;
 
 use likeness::{assert_like, part};
 
-const RECORDINGS: &str = include_str!("../../fixtures/gotrue/exchanges.json");
+const RECORDINGS: &str = include_str!("../../../../fixtures/gotrue/exchanges.json");
 
 /// The state of the mock before the recorded request is sent.
 #[derive(Clone, Copy, Debug)]

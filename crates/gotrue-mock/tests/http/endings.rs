@@ -9,7 +9,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::mock_harness::{MockResponse, RunningMock};
+use crate::harness::{MockResponse, RunningMock};
 
 async fn start() -> RunningMock {
     RunningMock::start(Options::default()).await

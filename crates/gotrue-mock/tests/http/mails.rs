@@ -1,0 +1,66 @@
+//! `GET|DELETE /mock/mails` and `GET /mock/users`: the codes, the links and the users that a test needs to go on.
+
+use axum::http::{Method, StatusCode};
+use gotrue_mock::{Options, Settings};
+use serde_json::json;
+
+use crate::harness::RunningMock;
+
+async fn unconfirmed() -> RunningMock {
+    let settings =
+        Settings { confirms_emails: false, confirms_phones: false, ..Settings::default() };
+    RunningMock::start(Options { settings, ..Options::default() }).await
+}
+
+#[tokio::test]
+async fn the_mail_of_a_sign_up_has_a_code_and_a_link_that_works() {
+    let mock = unconfirmed().await;
+    let user = json!({"email": "ann@example.com", "password": "secret-password-1"});
+    mock.post("/auth/v1/signup", user).await;
+    let mails = mock.get("/mock/mails").await.json();
+    let mail = &mails[0];
+    assert_eq!((&mail["to"], &mail["type"]), (&json!("ann@example.com"), &json!("signup")));
+    assert_eq!(mail["token"].as_str().unwrap().len(), 6);
+    let link = mail["link"].as_str().unwrap();
+    assert!(link.contains(mail["token_hash"].as_str().unwrap()), "{mail}");
+    let back = mock.get(link.strip_prefix(mock.mock.url()).unwrap()).await;
+    assert_eq!(back.status, StatusCode::SEE_OTHER);
+    assert!(back.header("location").unwrap().contains("#access_token="), "{back:?}");
+    let users = mock.get("/mock/users").await.json();
+    assert!(users[0]["email_confirmed_at"].is_string(), "{users}");
+}
+
+#[tokio::test]
+async fn a_text_message_has_a_code_and_the_newest_message_is_the_last() {
+    let mock = unconfirmed().await;
+    mock.post("/auth/v1/otp", json!({"email": "ann@example.com"})).await;
+    mock.post("/auth/v1/otp", json!({"phone": "+491701234567"})).await;
+    let mails = mock.get("/mock/mails").await.json();
+    let text = &mails[1];
+    assert_eq!((&text["to"], &text["type"]), (&json!("491701234567"), &json!("sms")));
+    let code = json!({"phone": "+491701234567", "token": text["token"], "type": "sms"});
+    let session = mock.post("/auth/v1/verify", code).await.json();
+    assert_eq!(session["user"]["phone"], "491701234567");
+}
+
+#[tokio::test]
+async fn deleted_mails_are_not_shown_but_their_codes_stay_valid() {
+    let mock = unconfirmed().await;
+    mock.post("/auth/v1/otp", json!({"email": "ann@example.com"})).await;
+    let code = mock.get("/mock/mails").await.json()[0]["token"].clone();
+    let deleted = mock.send(Method::DELETE, "/mock/mails", &[], None).await;
+    assert_eq!(deleted.status, StatusCode::NO_CONTENT);
+    assert_eq!(mock.get("/mock/mails").await.json(), json!([]));
+    let code = json!({"email": "ann@example.com", "token": code, "type": "email"});
+    assert_eq!(mock.post("/auth/v1/verify", code).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_users_are_those_of_an_administrator_with_identities() {
+    let mock = RunningMock::start(Options::default()).await;
+    let signed_up = mock.sign_up();
+    let users = mock.get("/mock/users").await.json();
+    assert_eq!(users.as_array().unwrap().len(), 1);
+    assert_eq!(users[0]["id"], json!(signed_up.user_id));
+    assert_eq!(users[0]["identities"][0]["provider"], "email");
+}
