@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -207,7 +208,31 @@ impl User {
     }
 }
 
-/// Formats a time as RFC 3339 with microseconds, the precision of PostgreSQL.
+/// Formats a time as RFC 3339 with microseconds, the precision of PostgreSQL. A time outside of the years that RFC 3339
+/// can write becomes the nearest that it can.
 pub(crate) fn timestamp(time: SystemTime) -> String {
-    humantime::format_rfc3339_micros(time).to_string()
+    let nearest = if time < SystemTime::UNIX_EPOCH { FIRST_YEAR } else { Timestamp::MAX };
+    let time = Timestamp::try_from(time).unwrap_or(nearest).max(FIRST_YEAR);
+    format!("{time:.6}")
+}
+
+/// The beginning of the year 0.
+const FIRST_YEAR: Timestamp = Timestamp::constant(-62_167_219_200, 0);
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, UNIX_EPOCH};
+
+    use super::*;
+
+    #[test]
+    fn every_time_has_a_timestamp() {
+        let seconds = Duration::from_secs;
+        assert_eq!(timestamp(UNIX_EPOCH + seconds(1)), "1970-01-01T00:00:01.000000Z");
+        assert_eq!(timestamp(UNIX_EPOCH - seconds(1)), "1969-12-31T23:59:59.000000Z");
+        let last = UNIX_EPOCH + Duration::from_nanos(1_999_999_999);
+        assert_eq!(timestamp(last), "1970-01-01T00:00:01.999999Z");
+        assert!(timestamp(UNIX_EPOCH + seconds(1 << 40)).starts_with("9999-12-30T"));
+        assert_eq!(timestamp(UNIX_EPOCH - seconds(1 << 40)), "0000-01-01T00:00:00.000000Z");
+    }
 }
