@@ -92,14 +92,17 @@ impl FlowState {
         })
     }
 
-    /// The client gets the code. Its lifetime begins now.
+    /// The client gets the code.
     pub(crate) fn issue_code(&mut self, now: SystemTime) -> Uuid {
         self.auth_code_issued_at = Some(now);
         self.auth_code
     }
 
+    /// GoTrue's `IsExpired`. Only the lifetime of a magic link begins when the client gets the code.
     pub(crate) fn is_expired(&self, now: SystemTime) -> bool {
-        now > self.auth_code_issued_at.unwrap_or(self.created_at) + LIFETIME
+        let issued_at =
+            self.auth_code_issued_at.filter(|_| self.authentication_method == "magiclink");
+        now > issued_at.unwrap_or(self.created_at) + LIFETIME
     }
 
     pub(crate) fn is_verified_by(&self, verifier: &str) -> bool {
