@@ -11,6 +11,10 @@
 //! 5. A clean-up deletes tokens that were revoked over [`CLEANUP_AGE`] ago, also of sessions that
 //!    still exist. GoTrue then answers that it does not know the token.
 
+mod format;
+
+pub(crate) use format::is_well_formed;
+
 use std::time::{Duration, SystemTime};
 
 /// `GOTRUE_SECURITY_REFRESH_TOKEN_REUSE_INTERVAL`, as hosted Supabase sets it.
@@ -20,8 +24,10 @@ const REUSE_INTERVAL: Duration = Duration::from_secs(10);
 const CLEANUP_AGE: Duration = Duration::from_hours(24);
 
 /// The tokens of one session, oldest first.
+#[derive(Clone)]
 pub(crate) struct TokenFamily(Vec<RefreshToken>);
 
+#[derive(Clone)]
 struct RefreshToken {
     token: String,
     parent: Option<String>,

@@ -15,7 +15,7 @@ use crate::{
     error::GotrueError,
     mock::Mock,
     rate_limits::LimitedRequest,
-    refresh_token::IssuedToken,
+    refresh_token::{self, IssuedToken},
     request::{parse_json_object, query_parameter},
     routes::id_token::IdTokenGrant,
     session_response::{SessionTokens, begin_session},
@@ -149,7 +149,7 @@ fn pkce_grant(mock: &Mock, given: &PkceGrant) -> Result<Response, GotrueError> {
 }
 
 fn refresh_token_grant(mock: &Mock, given: &RefreshTokenGrant) -> Result<Response, GotrueError> {
-    if !is_refresh_token(&given.refresh_token) {
+    if !refresh_token::is_well_formed(&given.refresh_token) {
         return Err(GotrueError::bad_request("validation_failed", "Refresh token is not valid"));
     }
     let now = mock.now();
@@ -190,11 +190,4 @@ fn refresh_error(error: &RefreshError) -> GotrueError {
                 .with_session(user_id, Some(session_id))
         }
     }
-}
-
-/// Accepts twelve lower-case letters and digits, and anything longer, because newer releases of
-/// GoTrue have longer refresh tokens.
-fn is_refresh_token(token: &str) -> bool {
-    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    token.len() > 12 || (token.len() == 12 && token.bytes().all(is_allowed))
 }
