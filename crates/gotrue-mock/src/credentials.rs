@@ -8,6 +8,9 @@ pub(crate) const LONGEST_PASSWORD: usize = 72;
 /// The longest e-mail address, in bytes.
 const MAX_EMAIL_LENGTH: usize = 255;
 
+/// The longest label of a domain.
+const LONGEST_LABEL: usize = 63;
+
 /// Returns GoTrue's error for a password that is too short or too long.
 pub(crate) fn check_password(password: &str, settings: &Settings) -> Result<(), GotrueError> {
     if password.len() > LONGEST_PASSWORD {
@@ -70,13 +73,67 @@ pub(crate) fn parse_email(email: &str) -> Result<String, GotrueError> {
     if email.len() > MAX_EMAIL_LENGTH {
         return Err(GotrueError::bad_request("validation_failed", "An email address is too long"));
     }
-    let is_plausible = !email.contains(char::is_whitespace)
-        && email.split_once('@').is_some_and(|(local, domain)| {
-            !local.is_empty() && !domain.is_empty() && !domain.contains('@')
-        });
-    if is_plausible {
+    if email
+        .split_once('@')
+        .is_some_and(|(local, domain)| is_local_part(local) && is_domain(domain))
+    {
         return Ok(email.to_lowercase());
     }
     let message = "Unable to validate email address: invalid format";
     Err(GotrueError::bad_request("validation_failed", message))
+}
+
+/// The part before `@` in the pattern of the library `checkmail`, which GoTrue uses.
+fn is_local_part(local: &str) -> bool {
+    let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b".!#$%&'*+/=?^_`{|}~-".contains(&b);
+    !local.is_empty() && local.bytes().all(is_allowed)
+}
+
+/// The part after `@` in the same pattern: labels as in the names of hosts.
+fn is_domain(domain: &str) -> bool {
+    domain.split('.').all(|label| {
+        let is_allowed = |b: u8| b.is_ascii_alphanumeric() || b == b'-';
+        (1..=LONGEST_LABEL).contains(&label.len())
+            && label.bytes().all(is_allowed)
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_have_an_ascii_local_part_and_the_labels_of_a_host() {
+        let long = |length| format!("a@{}.com", "b".repeat(length));
+        let good = ["a@b", "A.!#$%&'*+/=?^_`{|}~-@b.co", ".a.@b-c.d", &long(63)];
+        for email in good {
+            assert!(
+                parse_email(email).is_ok_and(|parsed| parsed == email.to_lowercase()),
+                "{email}"
+            );
+        }
+        let bad = [
+            "a",
+            "@b",
+            "a@",
+            "a@b@c",
+            "a b@c",
+            "ä@b",
+            "\"a\"@b",
+            "a@ä.com",
+            "a@b..com",
+            "a@.com",
+            "a@b.",
+            "a@-b",
+            "a@b-",
+            "a@b_c",
+            "a@[127.0.0.1]",
+            &long(64),
+        ];
+        for email in bad {
+            assert!(parse_email(email).is_err(), "{email}");
+        }
+    }
 }
