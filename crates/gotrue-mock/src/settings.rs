@@ -28,8 +28,10 @@ pub struct Settings {
     /// What the identity providers say, by the code with which a person comes back from them. An e-mail address is a code,
     /// too, for a person who has this address.
     pub people: BTreeMap<String, Person>,
-    /// How long a code is valid (`GOTRUE_MAILER_OTP_EXP`).
+    /// How long the code of a mail is valid (`GOTRUE_MAILER_OTP_EXP`).
     pub code_lifetime: Duration,
+    /// How long the code of a text message is valid (`GOTRUE_SMS_OTP_EXP`).
+    pub text_code_lifetime: Duration,
     /// The least length of a password (`GOTRUE_PASSWORD_MIN_LENGTH`).
     pub password_length: usize,
     /// Sets of characters; a password needs one of each (`GOTRUE_PASSWORD_REQUIRED_CHARACTERS`).
@@ -101,6 +103,7 @@ impl Default for Settings {
             providers: PROVIDERS.map(str::to_owned).to_vec(),
             people: BTreeMap::new(),
             code_lifetime: Duration::from_hours(1),
+            text_code_lifetime: Duration::from_mins(1),
             password_length: 6,
             password_characters: Vec::new(),
             requires_current_password: false,

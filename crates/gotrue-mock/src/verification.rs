@@ -196,10 +196,18 @@ impl Verification {
             (VerificationType::PhoneChange, Proof::PhoneCode { phone, .. }) => {
                 database.find_user(|user| user.phone_change.as_ref() == Some(phone))
             }
-            (_, Proof::Hash(_))
-            | (VerificationType::EmailChange | VerificationType::PhoneChange, _) => None,
-            (_, Proof::EmailCode { email, .. }) => database.user_by_email(email),
-            (_, Proof::PhoneCode { phone, .. }) => database.user_by_phone(phone),
+            (VerificationType::Text, Proof::PhoneCode { phone, .. }) => {
+                database.user_by_phone(phone)
+            }
+            (
+                VerificationType::Email
+                | VerificationType::Confirmation
+                | VerificationType::Recovery
+                | VerificationType::Unknown,
+                Proof::EmailCode { email, .. },
+            ) => database.user_by_email(email),
+            // A code of one kind of address with the type of the other.
+            _ => None,
         }
     }
 
@@ -239,7 +247,11 @@ impl Verification {
     }
 
     fn is_valid(&self, user: &User, kind: CodeKind, settings: &Settings, now: SystemTime) -> bool {
-        let is_fresh = user.codes.is_fresh(kind, settings.code_lifetime, now);
+        let lifetime = match &self.proof {
+            Proof::PhoneCode { .. } => settings.text_code_lifetime,
+            Proof::Hash(_) | Proof::EmailCode { .. } => settings.code_lifetime,
+        };
+        let is_fresh = user.codes.is_fresh(kind, lifetime, now);
         match &self.proof {
             Proof::Hash(hash) => is_fresh && user.codes.has_row(&[kind], hash),
             Proof::EmailCode { email, code } => {

@@ -53,10 +53,14 @@ pub(crate) fn use_nonce(
     user_id: uuid::Uuid,
     nonce: &str,
 ) -> Result<(), GotrueError> {
-    let lifetime = mock.settings().code_lifetime;
+    let settings = mock.settings();
     let kind = CodeKind::Reauthentication;
     let is_right = |user: &&mut User| {
-        let address = if user.email().is_empty() { user.phone() } else { user.email() };
+        let (address, lifetime) = if user.email().is_empty() {
+            (user.phone(), settings.text_code_lifetime)
+        } else {
+            (user.email(), settings.code_lifetime)
+        };
         user.codes.has_column(kind, &token_hash(address, nonce))
             && user.codes.is_fresh(kind, lifetime, mock.now())
     };
