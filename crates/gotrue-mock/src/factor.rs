@@ -94,16 +94,19 @@ impl Factor {
 
     /// The factor object in responses.
     pub(crate) fn to_json(&self) -> Value {
-        json!({
+        let mut factor = json!({
             "id": self.id,
             "created_at": timestamp(self.created_at),
             "updated_at": timestamp(self.updated_at),
             "status": if self.is_verified { "verified" } else { "unverified" },
-            "friendly_name": self.friendly_name,
             "factor_type": self.kind.name(),
             "phone": self.kind.phone(),
             "last_challenged_at": self.last_challenged_at.map(timestamp),
-        })
+        });
+        if let Some(members) = factor.as_object_mut().filter(|_| !self.friendly_name.is_empty()) {
+            members.insert("friendly_name".to_owned(), json!(self.friendly_name));
+        }
+        factor
     }
 
     /// Adds a challenge. Returns the time at which it expires.
