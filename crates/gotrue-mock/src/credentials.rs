@@ -40,9 +40,9 @@ pub(crate) fn weakness(password: &str, settings: &Settings) -> Option<(String, V
     (!reasons.is_empty()).then(|| (messages.join(" "), reasons))
 }
 
-/// GoTrue's error for a way of sending text messages that it does not know.
-pub(crate) fn check_channel(channel: &str) -> Result<(), GotrueError> {
-    if matches!(channel, "" | "sms") {
+/// GoTrue's error for a way of sending text messages that it does not know. A hook that sends them takes any.
+pub(crate) fn check_channel(channel: &str, settings: &Settings) -> Result<(), GotrueError> {
+    if settings.sends_texts || matches!(channel, "" | "sms") {
         return Ok(());
     }
     let message = "Invalid channel, supported values are 'sms' or 'whatsapp'. 'whatsapp' is only supported if Twilio \

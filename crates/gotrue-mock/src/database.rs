@@ -5,17 +5,19 @@ mod addresses;
 mod identities;
 mod refresh;
 mod soft_delete;
+mod table;
+mod transaction;
 
 pub(crate) use address_identities::AddressClaims;
+pub(crate) use transaction::TransactionError;
 
-use std::{collections::HashMap, time::SystemTime};
+use std::time::SystemTime;
 
 use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
-    external_flow::ExternalFlow,
     flow_state::FlowState,
     identity::Identity,
     one_time_tokens::CodeKind,
@@ -29,27 +31,28 @@ use crate::{
 
 pub(crate) use refresh::RefreshError;
 use refresh::refresh_token;
+use table::Table;
 
 /// The rows, and the generator of ids and refresh tokens.
 pub(crate) struct Database {
     seed: Option<u64>,
     rng: fastrand::Rng,
-    users: HashMap<Uuid, User>,
+    users: Table<Uuid, User>,
     /// The e-mail addresses in lower case, with the ids of their users.
-    emails: HashMap<String, Uuid>,
+    emails: Table<String, Uuid>,
     /// The phone numbers, with the ids of their users.
-    phones: HashMap<String, Uuid>,
-    /// Sign-ins by PKCE that have begun, oldest first.
+    phones: Table<String, Uuid>,
+    /// Sign-ins by PKCE and at identity providers that have begun, oldest first.
     pub(crate) flow_states: Vec<FlowState>,
-    /// Sign-ins at an identity provider that have begun, oldest first.
-    pub(crate) external_flows: Vec<ExternalFlow>,
+    /// The flow states before the transaction that runs.
+    flow_states_before: Option<Vec<FlowState>>,
     /// The mails and text messages, oldest first.
     pub(crate) outbox: Vec<Mail>,
     /// The requests and messages that count for rate limits.
     pub(crate) rate_limits: RateLimits,
-    sessions: HashMap<Uuid, Session>,
+    sessions: Table<Uuid, Session>,
     /// All refresh tokens, including revoked ones, with the ids of their sessions.
-    refresh_tokens: HashMap<String, Uuid>,
+    refresh_tokens: Table<String, Uuid>,
     /// The `serial` of the newest session.
     last_serial: u64,
 }
@@ -59,15 +62,15 @@ impl Database {
         Self {
             seed,
             rng: seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
-            users: HashMap::new(),
-            emails: HashMap::new(),
-            phones: HashMap::new(),
+            users: Table::default(),
+            emails: Table::default(),
+            phones: Table::default(),
             flow_states: Vec::new(),
-            external_flows: Vec::new(),
+            flow_states_before: None,
             outbox: Vec::new(),
             rate_limits: RateLimits::default(),
-            sessions: HashMap::new(),
-            refresh_tokens: HashMap::new(),
+            sessions: Table::default(),
+            refresh_tokens: Table::default(),
             last_serial: 0,
         }
     }
@@ -111,8 +114,12 @@ impl Database {
 
     /// Stores a new user.
     pub(crate) fn insert_user(&mut self, user: User) {
-        self.emails.extend(user.email.clone().map(|email| (email, user.id)));
-        self.phones.extend(user.phone.clone().map(|phone| (phone, user.id)));
+        if let Some(email) = &user.email {
+            self.emails.insert(email.clone(), user.id);
+        }
+        if let Some(phone) = &user.phone {
+            self.phones.insert(phone.clone(), user.id);
+        }
         self.users.insert(user.id, user);
     }
 
@@ -176,10 +183,19 @@ impl Database {
         self.delete_sessions_of(user_id, None);
         let deleted = self.users.remove(&user_id);
         if let Some(user) = &deleted {
-            self.emails.remove(user.email());
-            self.phones.remove(user.phone());
+            self.remove_addresses(user);
         }
         deleted.is_some()
+    }
+
+    /// Frees the addresses of a user.
+    fn remove_addresses(&mut self, user: &User) {
+        if let Some(email) = &user.email {
+            self.emails.remove(email);
+        }
+        if let Some(phone) = &user.phone {
+            self.phones.remove(phone);
+        }
     }
 
     pub(crate) fn session(&self, id: Uuid) -> Option<&Session> {
@@ -232,7 +248,7 @@ impl Database {
     pub(crate) fn delete_session(&mut self, id: Uuid) -> bool {
         let Some(session) = self.sessions.remove(&id) else { return false };
         for token in session.tokens.tokens() {
-            self.refresh_tokens.remove(token);
+            self.refresh_tokens.remove(&token.to_owned());
         }
         if let Some(user) = self.users.get_mut(&session.user_id) {
             user.sessions.retain(|other| *other != id);

@@ -19,15 +19,13 @@ pub(crate) struct GotrueError {
     status: StatusCode,
     code: &'static str,
     message: String,
-    /// The value of the header `sb-auth-user-id`, which GoTrue sends with a refused refresh.
-    user_id: Option<Uuid>,
-    /// The value of the header `sb-auth-session-id`, which GoTrue sends with a refused refresh.
-    session_id: Option<Uuid>,
-    /// The value of the header `sb-auth-refresh-token-prefix`, which GoTrue sends although a hook refused the session.
-    refresh_token_prefix: Option<Box<HeaderValue>>,
+    /// Headers beside those of every error: GoTrue tells which session it refuses to refresh.
+    headers: Option<Box<HeaderMap>>,
     has_code_header: bool,
     /// The body in the initial API version, if it is an error of PostgreSQL that GoTrue passes on.
     database_error: Option<Box<Value>>,
+    /// Whether the transaction that this error ends keeps its changes.
+    commits: bool,
     /// Why a password is weak, as the member `weak_password` names it.
     weak_password_reasons: Vec<&'static str>,
 }
@@ -38,11 +36,10 @@ impl GotrueError {
             status,
             code,
             message: message.into(),
-            user_id: None,
-            session_id: None,
-            refresh_token_prefix: None,
+            headers: None,
             has_code_header: true,
             database_error: None,
+            commits: false,
             weak_password_reasons: Vec::new(),
         }
     }
@@ -132,11 +129,46 @@ impl GotrueError {
         Self { has_code_header: false, ..self }
     }
 
-    /// Adds the beginning of the refresh token of a session that a hook refused.
-    pub(crate) fn with_refresh_token(mut self, token: &str) -> Self {
-        let prefix = token.get(..5).and_then(|prefix| HeaderValue::from_str(prefix).ok());
-        self.refresh_token_prefix = prefix.map(Box::new);
+    /// The same error for GoTrue's `CommitWithError`: the transaction that it ends keeps its changes.
+    pub(crate) fn with_commit(self) -> Self {
+        Self { commits: true, ..self }
+    }
+
+    /// Whether the transaction that this error ends keeps its changes.
+    pub(crate) fn commits(&self) -> bool {
+        self.commits
+    }
+
+    /// Adds headers.
+    pub(crate) fn with_headers(
+        mut self,
+        headers: impl IntoIterator<Item = (HeaderName, HeaderValue)>,
+    ) -> Self {
+        self.headers.get_or_insert_default().extend(headers);
         self
+    }
+
+    /// Adds the beginning of the refresh token of a session that a hook refused.
+    pub(crate) fn with_refresh_token(self, token: &str) -> Self {
+        let prefix = token.get(..5).and_then(|prefix| HeaderValue::from_str(prefix).ok());
+        self.with_headers(
+            prefix.map(|prefix| (HeaderName::from_static("sb-auth-refresh-token-prefix"), prefix)),
+        )
+    }
+
+    /// This error with the headers of another.
+    pub(crate) fn with_headers_of(self, other: Self) -> Self {
+        Self { headers: other.headers, ..self }
+    }
+
+    /// The headers of the session that this error is about.
+    pub(crate) fn session_headers(&self) -> HeaderMap {
+        self.headers.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// The same error without the headers of a session, for a session that the client does not get anyway.
+    pub(crate) fn without_session(self) -> Self {
+        Self { headers: None, ..self }
     }
 
     /// Status, code and message, for an error that is told in a redirect.
@@ -144,9 +176,15 @@ impl GotrueError {
         (self.status, self.code, &self.message)
     }
 
+    /// The code that GoTrue's error has itself: none in the error of a hook, to which only a response adds a code.
+    pub(crate) fn own_code(&self) -> &'static str {
+        if self.has_code_header { self.code } else { "" }
+    }
+
     /// Adds the user and the session of a refused refresh token.
     pub(crate) fn with_session(mut self, user_id: Uuid, session_id: Option<Uuid>) -> Self {
-        (self.user_id, self.session_id) = (Some(user_id), session_id);
+        let headers = self.headers.get_or_insert_default();
+        insert_session_headers(headers, Some(user_id), session_id);
         self
     }
 
@@ -169,11 +207,7 @@ impl GotrueError {
         if self.code == "weak_password" {
             self.add_weak_password_reasons(&mut response, version);
         }
-        insert_session_headers(response.headers_mut(), self.user_id, self.session_id);
-        let prefix = self.refresh_token_prefix.clone();
-        response.headers_mut().extend(
-            prefix.map(|prefix| (HeaderName::from_static("sb-auth-refresh-token-prefix"), *prefix)),
-        );
+        response.headers_mut().extend(self.session_headers());
         response
     }
 

@@ -1,20 +1,16 @@
-//! A sign-in at an identity provider that has begun. GoTrue keeps it in `auth.flow_state`, too; its id is the parameter `state`.
+//! A sign-in at an identity provider that has begun, between `GET /authorize` and `GET /callback`.
 
 use std::time::SystemTime;
 
 use uuid::Uuid;
 
-use crate::{
-    database::Database,
-    error::GotrueError,
-    flow_state::{FlowState, LIFETIME},
-};
+use crate::{database::Database, error::GotrueError, flow_state::FlowState};
 
-/// The sign-in between `GET /authorize` and `GET /callback`.
+/// What the request to `GET /authorize` said.
 #[derive(Clone, Debug)]
 pub(crate) struct ExternalFlow {
     /// The parameter `state`.
-    pub(crate) id: Uuid,
+    pub(crate) state: Uuid,
     /// The provider as the client wrote it.
     pub(crate) provider: String,
     /// The address to which the callback leads.
@@ -23,9 +19,6 @@ pub(crate) struct ExternalFlow {
     pub(crate) invite_token: String,
     /// The user to whom the identity is to be linked; `None` if the person signs in.
     pub(crate) linking_user: Option<Uuid>,
-    /// The challenge of a client that asks for PKCE. Its user is not known yet.
-    pub(crate) pkce: Option<FlowState>,
-    pub(crate) created_at: SystemTime,
 }
 
 /// The tokens of the identity provider, which GoTrue passes on to the client once.
@@ -47,17 +40,25 @@ impl ExternalFlow {
             let message = "OAuth state parameter missing";
             return Err(GotrueError::bad_request("bad_oauth_callback", message));
         }
-        let id: Uuid = state.parse().map_err(|_| bad_state("OAuth state parameter is invalid"))?;
-        let is_code_issued = |flow: &FlowState| database.has_auth_code(flow.auth_code);
-        let flow = database.external_flows.iter().find(|flow| flow.id == id);
-        let flow = flow.ok_or_else(|| bad_state("OAuth state not found or expired"))?;
-        if now > flow.created_at + LIFETIME {
+        let state: Uuid =
+            state.parse().map_err(|_| bad_state("OAuth state parameter is invalid"))?;
+        let flow = database.flow_states.iter().find(|flow| flow.has_state(state));
+        let not_found = || bad_state("OAuth state not found or expired");
+        let flow = flow.ok_or_else(not_found)?;
+        if flow.is_expired(now) {
             return Err(bad_state("OAuth state has expired"));
         }
-        if flow.pkce.as_ref().is_some_and(is_code_issued) {
+        if flow.pkce.is_some() && flow.user_id.is_some() {
             let message = "State has already been used";
             return Err(GotrueError::bad_request("flow_state_already_used", message));
         }
-        Ok(flow.clone())
+        flow.external.clone().ok_or_else(not_found)
+    }
+}
+
+impl Database {
+    /// The flow at an identity provider with this parameter `state`.
+    pub(crate) fn flow_state_mut(&mut self, state: Uuid) -> Option<&mut FlowState> {
+        self.flow_states.iter_mut().find(|flow| flow.has_state(state))
     }
 }

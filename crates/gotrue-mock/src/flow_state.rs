@@ -1,4 +1,4 @@
-//! A sign-in by PKCE (RFC 7636) that has begun: the row in `auth.flow_state`.
+//! A sign-in by PKCE (RFC 7636) or at an identity provider that has begun: the row in `auth.flow_state`.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,10 +6,13 @@ use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use uuid::Uuid;
 
-use crate::{error::GotrueError, external_flow::ProviderTokens};
+use crate::{
+    error::GotrueError,
+    external_flow::{ExternalFlow, ProviderTokens},
+};
 
 /// `GOTRUE_EXTERNAL_FLOW_STATE_EXPIRY_DURATION`.
-pub(crate) const LIFETIME: Duration = Duration::from_mins(5);
+const LIFETIME: Duration = Duration::from_mins(5);
 const CHALLENGE_LENGTH: std::ops::RangeInclusive<usize> = 43..=128;
 
 /// The challenge of a request, as the client sent it.
@@ -19,15 +22,25 @@ pub(crate) struct Challenge {
     pub(crate) method: String,
 }
 
+/// The code that the client exchanges for a session, and the challenge that its verifier must match.
+#[derive(Clone, Debug)]
+pub(crate) struct Pkce {
+    pub(crate) auth_code: Uuid,
+    challenge: String,
+    is_plain: bool,
+}
+
 /// One row of `auth.flow_state`.
 #[derive(Clone, Debug)]
 pub(crate) struct FlowState {
-    pub(crate) user_id: Uuid,
-    pub(crate) auth_code: Uuid,
+    /// `None` until an identity provider has said who the person is.
+    pub(crate) user_id: Option<Uuid>,
     /// The method in the `amr` claim of the session that it brings.
     pub(crate) authentication_method: &'static str,
-    challenge: String,
-    is_plain: bool,
+    /// What the client sent for PKCE; `None` in the implicit flow.
+    pub(crate) pkce: Option<Pkce>,
+    /// The sign-in at an identity provider; `None` if the user signs in by a mail.
+    pub(crate) external: Option<ExternalFlow>,
     pub(crate) created_at: SystemTime,
     /// The tokens of the identity provider at which the user has signed in.
     pub(crate) provider_tokens: Option<ProviderTokens>,
@@ -65,37 +78,80 @@ impl Challenge {
     }
 }
 
+impl Pkce {
+    /// `None` if GoTrue does not know the method.
+    pub(crate) fn new(auth_code: Uuid, Challenge { challenge, method }: Challenge) -> Option<Self> {
+        let is_plain = match method.to_lowercase().as_str() {
+            "s256" => false,
+            "plain" => true,
+            _ => return None,
+        };
+        Some(Self { auth_code, challenge, is_plain })
+    }
+
+    fn is_verified_by(&self, verifier: &str) -> bool {
+        if self.is_plain {
+            return self.challenge == verifier;
+        }
+        let hash = digest(&SHA256, verifier.as_bytes());
+        self.challenge == BASE64_URL_SAFE_NO_PAD.encode(hash)
+    }
+}
+
 impl FlowState {
-    /// GoTrue answers an unknown method with 500, because it notices it only when it stores the row (recorded:
-    /// `signup-method-unknown`).
+    /// The flow of a user who gets a mail. GoTrue answers an unknown method with 500, because it notices it only when it
+    /// stores the row (recorded: `signup-method-unknown`).
     pub(crate) fn new(
         user_id: Uuid,
         auth_code: Uuid,
         authentication_method: &'static str,
-        Challenge { challenge, method }: Challenge,
+        challenge: Challenge,
         now: SystemTime,
     ) -> Result<Self, GotrueError> {
-        let is_plain = match method.to_lowercase().as_str() {
-            "s256" => false,
-            "plain" => true,
-            _ => return Err(GotrueError::unexpected()),
-        };
+        let pkce = Pkce::new(auth_code, challenge).ok_or_else(GotrueError::unexpected)?;
         Ok(Self {
-            user_id,
-            auth_code,
+            user_id: Some(user_id),
             authentication_method,
-            challenge,
-            is_plain,
+            pkce: Some(pkce),
+            external: None,
             created_at: now,
             provider_tokens: None,
             auth_code_issued_at: None,
         })
     }
 
-    /// The client gets the code.
-    pub(crate) fn issue_code(&mut self, now: SystemTime) -> Uuid {
+    /// The flow of a person who goes to an identity provider.
+    pub(crate) fn new_external(
+        external: ExternalFlow,
+        pkce: Option<Pkce>,
+        now: SystemTime,
+    ) -> Self {
+        Self {
+            user_id: None,
+            authentication_method: "oauth",
+            pkce,
+            external: Some(external),
+            created_at: now,
+            provider_tokens: None,
+            auth_code_issued_at: None,
+        }
+    }
+
+    /// Whether this is the flow at an identity provider with this parameter `state`.
+    pub(crate) fn has_state(&self, state: Uuid) -> bool {
+        self.external.as_ref().is_some_and(|external| external.state == state)
+    }
+
+    /// Whether the client can exchange this code for a session: the user is known.
+    pub(crate) fn has_auth_code(&self, auth_code: Uuid) -> bool {
+        self.user_id.is_some() && self.pkce.as_ref().is_some_and(|pkce| pkce.auth_code == auth_code)
+    }
+
+    /// The client gets the code. `None` in the implicit flow.
+    pub(crate) fn issue_code(&mut self, now: SystemTime) -> Option<Uuid> {
+        let auth_code = self.pkce.as_ref()?.auth_code;
         self.auth_code_issued_at = Some(now);
-        self.auth_code
+        Some(auth_code)
     }
 
     /// GoTrue's `IsExpired`. Only the lifetime of a magic link begins when the client gets the code.
@@ -106,10 +162,6 @@ impl FlowState {
     }
 
     pub(crate) fn is_verified_by(&self, verifier: &str) -> bool {
-        if self.is_plain {
-            return self.challenge == verifier;
-        }
-        let hash = digest(&SHA256, verifier.as_bytes());
-        self.challenge == BASE64_URL_SAFE_NO_PAD.encode(hash)
+        self.pkce.as_ref().is_some_and(|pkce| pkce.is_verified_by(verifier))
     }
 }

@@ -11,14 +11,16 @@ use crate::{
     mailer::{self, Redirect},
     mock::Mock,
     person::ExternalIdentity,
+    rate_limits,
+    routes::sign_up::check_allowed,
     user::User,
 };
 
 /// The user of an identity that signs in.
 pub(crate) struct SignedIn {
     pub(crate) user_id: Uuid,
-    /// Whether this sign-in has created the user.
-    pub(crate) is_new: bool,
+    /// The user's identities before the sign-in; `None` if the sign-in has created the user.
+    pub(crate) identities_before: Option<Vec<Identity>>,
 }
 
 enum Decision {
@@ -30,7 +32,7 @@ enum Decision {
     Create(Option<String>),
 }
 
-/// Finds or creates the user of an identity. The user gets a mail if the provider has not verified the address.
+/// Finds or creates the user of an identity. The caller runs this in a transaction. The user gets a mail if the provider has not verified the address.
 pub(crate) fn sign_in(
     mock: &Mock,
     database: &mut Database,
@@ -45,10 +47,14 @@ pub(crate) fn sign_in(
             return Err(GotrueError::forbidden("user_banned", "User is banned"));
         }
     }
-    let (user_id, email, is_new) = match decision {
+    let identities_before = match decision {
+        Decision::Exists(id) | Decision::Link(id) => identities_of(database, id),
+        Decision::Create(_) => None,
+    };
+    let (user_id, email) = match decision {
         Decision::Exists(id) => {
             update_identity(database, id, external, now);
-            (id, database.user(id).and_then(|user| user.email.clone()), false)
+            (id, database.user(id).and_then(|user| user.email.clone()))
         }
         Decision::Link(id) => {
             let identity = database.external_identity(external, now);
@@ -57,16 +63,22 @@ pub(crate) fn sign_in(
                 user.user_metadata.extend(external.data.clone());
                 user.update_providers();
             }
-            (id, external.email.clone(), false)
+            (id, external.email.clone())
         }
-        Decision::Create(email) => (create(database, external, email.clone(), now), email, true),
+        Decision::Create(email) => {
+            check_allowed(mock)?;
+            (create(database, external, email.clone(), now), email)
+        }
     };
-    let is_confirmed =
-        |user: &User| user.email_confirmed_at.is_some() || user.phone_confirmed_at.is_some();
-    if !database.user(user_id).is_some_and(is_confirmed) {
+    // Like GoTrue's `IsConfirmed`: the phone number does not count.
+    if database.user(user_id).is_none_or(|user| user.email_confirmed_at.is_none()) {
         confirm(mock, database, user_id, external, email.as_deref(), redirect)?;
     }
-    Ok(SignedIn { user_id, is_new })
+    Ok(SignedIn { user_id, identities_before })
+}
+
+fn identities_of(database: &Database, user_id: Uuid) -> Option<Vec<Identity>> {
+    database.user(user_id).map(|user| user.identities.clone())
 }
 
 fn decide(
@@ -80,7 +92,7 @@ fn decide(
     let email = external.email.as_deref().unwrap_or_default();
     let user = database.user_by_email(email).map(|user| user.id);
     if email.is_empty() || !(external.email_verified || mock.settings().confirms_emails) {
-        let is_free = user.is_none() && database.user_ids_by_identity_email(email).is_empty();
+        let is_free = database.duplicated_email(email, None).is_none();
         return Ok(Decision::Create(external.email.clone().filter(|_| is_free)));
     }
     match (&*database.user_ids_by_identity_email(email), user) {
@@ -93,7 +105,7 @@ fn decide(
     }
 }
 
-/// Takes over what the provider says now about a person who comes again.
+/// Replaces the data of a known identity by what the provider says now.
 fn update_identity(
     database: &mut Database,
     id: Uuid,
@@ -107,7 +119,8 @@ fn update_identity(
     };
     if let Some(identity) = user.identities.iter_mut().find(is_same) {
         identity.data.clone_from(&external.data);
-        (identity.last_sign_in_at, identity.updated_at) = (now, now);
+        // GoTrue names the column `last_sign_in_at` in this update, but does not set it.
+        identity.updated_at = now;
     }
     user.update_providers();
 }
@@ -146,13 +159,27 @@ fn confirm(
     }
     let provider = &external.provider;
     let hint = if email.is_some() {
-        mailer::send_confirmation(mock, database, user_id, redirect, false);
+        send_confirmation(mock, database, user_id, redirect)?;
         format!("A confirmation email has been sent to your {provider} email")
     } else {
         format!("Verify the email with {provider} in order to sign in")
     };
     let message = format!("Unverified email with {provider}. {hint}");
-    Err(GotrueError::unprocessable("provider_email_needs_verification", message))
+    let error = GotrueError::unprocessable("provider_email_needs_verification", message);
+    Err(error.with_commit())
+}
+
+/// Sends the mail, unless a rate limit refuses it.
+fn send_confirmation(
+    mock: &Mock,
+    database: &mut Database,
+    user_id: Uuid,
+    redirect: &Redirect,
+) -> Result<(), GotrueError> {
+    let sent_at = database.user(user_id).and_then(|user| user.confirmation_sent_at);
+    rate_limits::check_mail(mock, database, sent_at)?;
+    mailer::send_confirmation(mock, database, user_id, redirect, false);
+    Ok(())
 }
 
 /// Removes an unconfirmed user's password and identities, but for this one.
@@ -163,14 +190,15 @@ fn keep_only(database: &mut Database, user_id: Uuid, external: &ExternalIdentity
     }
 }
 
-/// Adds an identity to a user who has asked for it.
+/// Adds an identity to a user, who has requested this at `GET /user/identities/authorize`. The caller runs this in a
+/// transaction.
 pub(crate) fn link(
     mock: &Mock,
     database: &mut Database,
     user_id: Uuid,
     external: &ExternalIdentity,
     redirect: &Redirect,
-) -> Result<(), GotrueError> {
+) -> Result<SignedIn, GotrueError> {
     let (now, confirms_emails) = (mock.now(), mock.settings().confirms_emails);
     let known = database.user_id_by_identity(&external.provider, &external.subject);
     if let Some(known) = known {
@@ -178,6 +206,7 @@ pub(crate) fn link(
         let message = format!("Identity is already linked{of}");
         return Err(GotrueError::unprocessable("identity_already_exists", message));
     }
+    let identities_before = identities_of(database, user_id);
     let identity = database.external_identity(external, now);
     let Some(user) = database.user_mut(user_id) else {
         let message = "Linking target user not found";
@@ -187,19 +216,17 @@ pub(crate) fn link(
     user.identities.push(identity);
     if !has_email {
         if !database.update_email_from_identities(user_id, confirms_emails) {
-            if let Some(user) = database.user_mut(user_id) {
-                user.identities.pop();
-            }
             let message = "A user with this email address has already been registered";
             return Err(GotrueError::bad_request("email_exists", message));
         }
         if !external.email_verified {
-            mailer::send_confirmation(mock, database, user_id, redirect, false);
+            send_confirmation(mock, database, user_id, redirect)?;
             let provider = &external.provider;
             let message = format!(
                 "Unverified email with {provider}. A confirmation email has been sent to your {provider} email"
             );
-            return Err(GotrueError::unprocessable("email_not_confirmed", message));
+            let error = GotrueError::unprocessable("email_not_confirmed", message);
+            return Err(error.with_commit());
         }
     }
     if let Some(user) = database.user_mut(user_id) {
@@ -209,10 +236,10 @@ pub(crate) fn link(
         }
         user.update_providers();
     }
-    Ok(())
+    Ok(SignedIn { user_id, identities_before })
 }
 
-/// The identity of a user who was invited, and comes by an identity provider.
+/// Accepts an invitation by a sign-in at an identity provider. Returns the invited user.
 pub(crate) fn accept_invitation(
     mock: &Mock,
     database: &mut Database,

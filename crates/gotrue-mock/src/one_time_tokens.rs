@@ -72,6 +72,15 @@ impl OneTimeTokens {
         }
     }
 
+    /// Clears the codes for a new e-mail address, and the times at which they were sent.
+    pub(crate) fn clear_email_change(&mut self) {
+        for kind in [CodeKind::EmailChangeCurrent, CodeKind::EmailChangeNew] {
+            self.columns.remove(&kind);
+            self.rows.remove(&kind);
+            self.sent_at.remove(&kind);
+        }
+    }
+
     /// Clears all codes and the times at which they were sent.
     pub(crate) fn clear_all(&mut self) {
         *self = Self::default();

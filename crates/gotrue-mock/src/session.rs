@@ -37,6 +37,7 @@ pub(crate) struct AuthenticationMethod {
 const SECOND_FACTORS: [&str; 2] = ["totp", "mfa/phone"];
 
 /// One row of `auth.sessions`.
+#[derive(Clone)]
 pub(crate) struct Session {
     pub(crate) id: Uuid,
     pub(crate) user_id: Uuid,

@@ -24,7 +24,8 @@ pub(crate) struct SessionTokens {
     pub(crate) refresh_token: String,
 }
 
-/// Begins a session of a user, whose `amr` claim has this method.
+/// Begins a session of a user, whose `amr` claim has this method. A hook can refuse it: the caller runs this in a
+/// transaction.
 pub(crate) fn begin_session(
     mock: &Mock,
     database: &mut Database,
@@ -37,8 +38,7 @@ pub(crate) fn begin_session(
         begun.ok_or_else(|| GotrueError::unexpected_failure("Database error granting user"))?;
     let tokens = SessionTokens::of(mock, database, session_id, refresh_token.clone(), view, method);
     tokens.map_err(|error| {
-        // GoTrue's transaction rolls the session back, but its headers are set already (recorded: `hook-refused`).
-        database.delete_session(session_id);
+        // The transaction rolls the session back, but its headers are set already (recorded: `hook-refused`).
         error.with_session(user_id, Some(session_id)).with_refresh_token(&refresh_token)
     })
 }
@@ -77,6 +77,18 @@ impl SessionTokens {
         if let Some(Ok(prefix)) = self.refresh_token.get(..5).map(HeaderValue::from_str) {
             headers.insert("sb-auth-refresh-token-prefix", prefix);
         }
+    }
+
+    /// The members of the fragment in which a redirect brings the session: GoTrue's `AsRedirectURL`.
+    pub(crate) fn redirect_members(&self) -> Vec<(&'static str, String)> {
+        let member = |name: &'static str| match self.body.get(name) {
+            Some(Value::String(text)) => (name, text.clone()),
+            other => (name, other.map(Value::to_string).unwrap_or_default()),
+        };
+        let names = ["access_token", "expires_at", "expires_in", "refresh_token", "token_type"];
+        let mut members: Vec<_> = names.into_iter().map(member).collect();
+        members.push(("sb", String::new()));
+        members
     }
 
     /// Adds a member to the body.

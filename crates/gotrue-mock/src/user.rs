@@ -138,6 +138,14 @@ impl User {
         self.user_metadata.insert("email_verified".to_owned(), json!(true));
     }
 
+    /// Voids every code and every change of an address that waits for one: GoTrue's `ClearAllPendingTokens`.
+    pub(crate) fn clear_pending_tokens(&mut self) {
+        self.codes.clear_all();
+        (self.confirmation_sent_at, self.recovery_sent_at) = (None, None);
+        (self.email_change, self.phone_change) = (None, None);
+        self.has_confirmed_one_address = false;
+    }
+
     /// Confirms the phone number.
     pub(crate) fn confirm_phone(&mut self, now: SystemTime) {
         self.codes.use_up(crate::one_time_tokens::CodeKind::Confirmation);

@@ -66,7 +66,7 @@ impl UserRows {
         let mut identities: Vec<_> =
             user.identities.iter().map(|identity| identity.provider.clone()).collect();
         identities.sort_unstable();
-        let flows = database.flow_states.iter().filter(|flow| flow.user_id == user.id);
+        let flows = database.flow_states.iter().filter(|flow| flow.user_id == Some(user.id));
         let mut flow_states: Vec<_> =
             flows.map(|flow| flow.authentication_method.to_owned()).collect();
         flow_states.sort_unstable();

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use uuid::Uuid;
 
 use super::Database;
-use crate::{identity::Identity, one_time_tokens::CodeKind, person::ExternalIdentity};
+use crate::{identity::Identity, one_time_tokens::CodeKind, person::ExternalIdentity, user::User};
 
 impl Database {
     /// The user who has this identity.
@@ -24,15 +24,18 @@ impl Database {
         users.map(|user| user.id).collect()
     }
 
+    /// The user who has this address, which is in lower case: GoTrue's `IsDuplicatedEmail`. The identities of other users
+    /// than `except` come first, then the addresses of all users.
+    pub(crate) fn duplicated_email(&self, email: &str, except: Option<Uuid>) -> Option<&User> {
+        let others = self.user_ids_by_identity_email(email);
+        let other = others.into_iter().find(|id| Some(*id) != except);
+        other.and_then(|id| self.user(id)).or_else(|| self.user_by_email(email))
+    }
+
     /// The user whose column of the confirmation code has this token hash.
     pub(crate) fn user_id_by_confirmation(&self, token_hash: &str) -> Option<Uuid> {
         let kinds = [CodeKind::Confirmation];
         self.user_by_token_hash(&kinds, token_hash).map(|user| user.id)
-    }
-
-    /// Whether a sign-in by PKCE waits for its client with this code.
-    pub(crate) fn has_auth_code(&self, auth_code: Uuid) -> bool {
-        self.flow_states.iter().any(|flow| flow.auth_code == auth_code)
     }
 
     /// The row of an identity at a provider.
@@ -76,11 +79,14 @@ impl Database {
         };
         let is_confirmed = !email.is_empty() && (is_verified || confirms_emails);
         let Some(user) = self.users.get_mut(&id) else { return false };
-        self.emails.remove(user.email());
-        user.email = Some(email.clone()).filter(|email| !email.is_empty());
-        self.emails.extend(user.email.clone().map(|email| (email, id)));
-        user.codes.clear_all();
-        (user.confirmation_sent_at, user.recovery_sent_at) = (None, None);
+        let new_email = Some(email).filter(|email| !email.is_empty());
+        if let Some(old) = std::mem::replace(&mut user.email, new_email.clone()) {
+            self.emails.remove(&old);
+        }
+        if let Some(email) = new_email {
+            self.emails.insert(email, id);
+        }
+        user.clear_pending_tokens();
         if !is_confirmed {
             user.email_confirmed_at = None;
             user.user_metadata.insert("email_verified".to_owned(), false.into());
@@ -91,8 +97,10 @@ impl Database {
     /// Removes a user's phone number, whose identity was deleted.
     pub(crate) fn remove_phone(&mut self, id: Uuid) {
         let Some(user) = self.users.get_mut(&id) else { return };
-        self.phones.remove(user.phone());
-        (user.phone, user.phone_confirmed_at) = (None, None);
+        user.phone_confirmed_at = None;
+        if let Some(phone) = user.phone.take() {
+            self.phones.remove(&phone);
+        }
     }
 
     /// Makes an identity the only one of an unconfirmed user, and removes the password: an attacker may have signed up with
@@ -100,7 +108,7 @@ impl Database {
     pub(crate) fn replace_unconfirmed_identities(&mut self, id: Uuid, identity: Identity) {
         let Some(user) = self.users.get_mut(&id) else { return };
         user.password = None;
-        user.user_metadata.extend(identity.data.clone());
+        user.user_metadata.clone_from(&identity.data);
         user.identities = vec![identity];
         user.update_providers();
     }

@@ -24,8 +24,12 @@ pub(crate) enum RefreshError {
 impl Database {
     /// GoTrue's clean-up of refresh tokens. Returns the number of tokens that it deleted.
     pub(crate) fn clean_up(&mut self, now: SystemTime) -> usize {
-        let sessions = self.sessions.values_mut();
-        let deleted: Vec<_> = sessions.flat_map(|session| session.tokens.clean_up(now)).collect();
+        let ids: Vec<Uuid> = self.sessions.keys().copied().collect();
+        let mut deleted = Vec::new();
+        for session in ids {
+            let session = self.sessions.get_mut(&session);
+            deleted.extend(session.map(|session| session.tokens.clean_up(now)).unwrap_or_default());
+        }
         for token in &deleted {
             self.refresh_tokens.remove(token);
         }

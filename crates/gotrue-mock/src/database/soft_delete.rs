@@ -13,12 +13,11 @@ const PHONE_LENGTH: usize = 15;
 
 impl Database {
     /// Replaces the addresses of a user and of the user's identities by hashes, and deletes the password, the metadata,
-    /// the codes and the sessions.
+    /// the codes, the second factors and the sessions.
     pub(crate) fn soft_delete_user(&mut self, user_id: Uuid, now: SystemTime) {
         self.delete_sessions_of(user_id, None);
-        let Some(user) = self.users.get_mut(&user_id) else { return };
-        self.emails.remove(user.email());
-        self.phones.remove(user.phone());
+        let Some(mut user) = self.user(user_id).cloned() else { return };
+        self.remove_addresses(&user);
         let obfuscated = |text: &str| obfuscate(user_id, text);
         let short = |text: &str| obfuscated(text).chars().take(PHONE_LENGTH).collect::<String>();
         user.email = Some(obfuscated(user.email()));
@@ -34,9 +33,9 @@ impl Database {
         user.user_metadata.clear();
         user.app_metadata.clear();
         user.codes.clear_all();
+        user.factors.clear();
         user.deleted_at = Some(now);
-        self.emails.extend(user.email.clone().map(|email| (email, user_id)));
-        self.phones.extend(user.phone.clone().map(|phone| (phone, user_id)));
+        self.insert_user(user);
     }
 }
 

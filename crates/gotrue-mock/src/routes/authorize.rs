@@ -16,12 +16,12 @@ use crate::{
     database::Database,
     error::GotrueError,
     external_flow::ExternalFlow,
-    flow_state::{Challenge, FlowState},
+    flow_state::{Challenge, FlowState, Pkce},
     mailer::Redirect,
     mock::Mock,
-    redirect::redirect,
+    redirect::{encoded, redirect},
     request::query_parameter,
-    routes::{identities::check_linking, settings::PROVIDERS, verify::encoded},
+    routes::{identities::check_linking, settings::PROVIDERS},
 };
 
 /// The mock's name at the identity providers.
@@ -87,22 +87,20 @@ fn begin(
     };
     challenge.check()?;
     let pkce = challenge.is_given().then(|| {
-        let auth_code = database.new_uuid();
-        FlowState::new(Uuid::nil(), auth_code, "oauth", challenge, now).map_err(|_| {
+        let pkce = Pkce::new(database.new_uuid(), challenge);
+        pkce.ok_or_else(|| {
             GotrueError::bad_request("validation_failed", "Invalid code_challenge_method")
         })
     });
     let pkce = pkce.transpose()?;
-    let (id, redirect_to) = (database.new_uuid(), Redirect::of(mock, query, headers));
+    let (state, redirect_to) = (database.new_uuid(), Redirect::of(mock, query, headers));
     let redirect_to = redirect_to.as_str().to_owned();
     let location = match parameter("user") {
-        user if user.is_empty() => consent_address(mock, query, &provider, id),
-        user => callback_address(mock, &user, id),
+        user if user.is_empty() => consent_address(mock, query, &provider, state),
+        user => callback_address(mock, &user, state),
     };
-    let created_at = now;
-    let flow =
-        ExternalFlow { id, provider, redirect_to, invite_token, linking_user, pkce, created_at };
-    database.external_flows.push(flow);
+    let external = ExternalFlow { state, provider, redirect_to, invite_token, linking_user };
+    database.flow_states.push(FlowState::new_external(external, pkce, now));
     Ok(location)
 }
 

@@ -9,23 +9,19 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
-    database::Database,
+    database::{Database, TransactionError},
     error::{ApiVersion, GotrueError},
     external_flow::{ExternalFlow, ProviderTokens},
     linking,
     mailer::Redirect,
     mock::Mock,
     person::{ExternalIdentity, Person},
-    redirect::redirect,
+    redirect::{encoded, oauth_error, redirect, with_fragment, with_query},
     request::query_parameter,
-    routes::{
-        authorize::issuer,
-        verify::{encoded, with_query},
-    },
+    routes::authorize::issuer,
     session_response::{SessionTokens, begin_session},
     user::UserView,
 };
@@ -67,6 +63,24 @@ enum CallbackError {
     Gotrue(GotrueError),
     /// An error that the provider has sent.
     Provider { error: String, description: String },
+    /// The session of the person cannot begin.
+    Session(GotrueError),
+}
+
+impl CallbackError {
+    /// The headers of a session that a hook has refused.
+    fn session_headers(&self) -> HeaderMap {
+        match self {
+            Self::Session(error) => error.session_headers(),
+            _ => HeaderMap::new(),
+        }
+    }
+}
+
+impl TransactionError for CallbackError {
+    fn commits(&self) -> bool {
+        matches!(self, Self::Gotrue(error) if error.commits())
+    }
 }
 
 impl From<GotrueError> for CallbackError {
@@ -93,7 +107,9 @@ fn answer(mock: &Mock, query: Option<&str>, headers: &HeaderMap, method: &Method
     // The link of a confirmation mail leads to where the request comes from, not to the client's address.
     let redirect_of_mail = Redirect::of(mock, query, headers);
     let to = &*flow.redirect_to;
-    match arrive(mock, &mut database, query, &flow, &redirect_of_mail) {
+    let arrived =
+        database.transaction(|database| arrive(mock, database, query, &flow, &redirect_of_mail));
+    match arrived {
         Ok(Arrival::Code(code)) => {
             let location = with_query(to, &[("code", &code.to_string())]);
             redirect(StatusCode::FOUND, &location, method, "")
@@ -104,7 +120,13 @@ fn answer(mock: &Mock, query: Option<&str>, headers: &HeaderMap, method: &Method
             tokens.insert_headers(response.headers_mut());
             response
         }
-        Err(error) => redirect(StatusCode::FOUND, &error_location(to, error), method, ""),
+        Err(error) => {
+            let headers = error.session_headers();
+            let location = error_location(to, error);
+            let mut response = redirect(StatusCode::FOUND, &location, method, "");
+            response.headers_mut().extend(headers);
+            response
+        }
     }
 }
 
@@ -142,14 +164,16 @@ fn arrive(
         access_token: format!("provider-token-of-{code}"),
         refresh_token: format!("provider-refresh-token-of-{code}"),
     };
-    if let Some(mut pkce) = flow.pkce.clone() {
-        (pkce.user_id, pkce.provider_tokens) = (user_id, Some(provider));
-        let auth_code = pkce.issue_code(mock.now());
-        database.flow_states.push(pkce);
+    let row = database.flow_state_mut(flow.state);
+    if let Some(row) = row
+        && let Some(auth_code) = row.issue_code(mock.now())
+    {
+        (row.user_id, row.provider_tokens) = (Some(user_id), Some(provider));
         return Ok(Arrival::Code(auth_code));
     }
-    database.external_flows.retain(|other| other.id != flow.id);
-    let tokens = begin_session(mock, database, user_id, "oauth", UserView::Stored)?;
+    let tokens = begin_session(mock, database, user_id, "oauth", UserView::Stored)
+        .map_err(CallbackError::Session)?;
+    database.flow_states.retain(|row| !row.has_state(flow.state));
     Ok(Arrival::Session(tokens, provider))
 }
 
@@ -176,7 +200,8 @@ fn find_user(
     redirect_of_mail: &Redirect,
 ) -> Result<Uuid, GotrueError> {
     if let Some(id) = flow.linking_user {
-        return linking::link(mock, database, id, external, redirect_of_mail).map(|()| id);
+        let linked = linking::link(mock, database, id, external, redirect_of_mail);
+        return linked.map(|linked| linked.user_id);
     }
     if !flow.invite_token.is_empty() {
         return linking::accept_invitation(mock, database, &flow.invite_token, external);
@@ -185,32 +210,21 @@ fn find_user(
 }
 
 fn session_location(address: &str, tokens: &SessionTokens, provider: ProviderTokens) -> String {
-    let member = |name: &str| match tokens.body.get(name) {
-        Some(Value::String(text)) => text.clone(),
-        other => other.map(Value::to_string).unwrap_or_default(),
-    };
-    let members = [
-        ("access_token", member("access_token")),
-        ("expires_at", member("expires_at")),
-        ("expires_in", member("expires_in")),
-        ("provider_refresh_token", provider.refresh_token),
-        ("provider_token", provider.access_token),
-        ("refresh_token", member("refresh_token")),
-        ("sb", String::new()),
-        ("token_type", member("token_type")),
-    ];
+    let mut members = tokens.redirect_members();
+    members.push(("provider_refresh_token", provider.refresh_token));
+    members.push(("provider_token", provider.access_token));
+    members.sort();
     format!("{address}#{}", encoded(&members))
 }
 
+/// GoTrue's `redirectErrors`.
 fn error_location(address: &str, error: CallbackError) -> String {
     let members = error_members(error);
     let pairs: Vec<_> = members.iter().map(|(name, value)| (*name, &**value)).collect();
-    let in_query = with_query(address, &pairs);
-    let mut in_fragment: Vec<_> =
-        pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    let mut in_fragment = pairs.clone();
+    in_fragment.retain(|(_, value)| !value.is_empty());
     in_fragment.push(("sb", ""));
-    // GoTrue encodes the fragment twice (recorded: `callback-code-refused`).
-    format!("{in_query}#{}", encoded(&in_fragment).replace('%', "%25"))
+    with_fragment(&with_query(address, &pairs), &in_fragment)
 }
 
 fn error_members(error: CallbackError) -> Vec<(&'static str, String)> {
@@ -219,15 +233,17 @@ fn error_members(error: CallbackError) -> Vec<(&'static str, String)> {
         CallbackError::Provider { error, description } => {
             return vec![("error", error), ("error_description", description)];
         }
+        // GoTrue turns every error of a new session into an `OAuthError`.
+        CallbackError::Session(error) => {
+            let (status, _, message) = error.parts();
+            let description = format!("{}: {message}", status.as_u16());
+            return vec![("error", "server_error".to_owned()), ("error_description", description)];
+        }
     };
-    let (status, code, message) = error.parts();
-    let name = match (code, status) {
-        ("signup_disabled" | "user_banned" | "provider_email_needs_verification", _)
-        | (_, StatusCode::FORBIDDEN) => "access_denied",
-        (_, StatusCode::BAD_REQUEST) => "invalid_request",
-        (_, StatusCode::UNAUTHORIZED) => "unauthorized_client",
-        (_, StatusCode::SERVICE_UNAVAILABLE) => "temporarily_unavailable",
-        _ => "server_error",
+    let (_, code, message) = error.parts();
+    let name = match code {
+        "signup_disabled" | "user_banned" | "provider_email_needs_verification" => "access_denied",
+        _ => oauth_error(&error).unwrap_or("server_error"),
     };
     let (code, message) = (code.to_owned(), message.to_owned());
     vec![("error", name.to_owned()), ("error_code", code), ("error_description", message)]

@@ -13,8 +13,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::factors::{authenticate, find_factor, invalid};
+use super::factors::{authenticate, find_factor, invalid, not_found};
 use crate::{
+    authentication::Caller,
+    database::Database,
     error::GotrueError,
     mock::Mock,
     request::{bad_json, parse_json_object},
@@ -45,21 +47,35 @@ pub(crate) async fn verify(
     }
     let challenge_id = challenge_id.unwrap_or_default();
     factor.check(challenge_id, &request.code, now)?;
-    let (factor_id, kind) = (factor.id, factor.kind.clone());
+    let factor_id = factor.id;
+    database.transaction(|database| accept(&mock, database, &caller, (factor_id, challenge_id)))
+}
+
+/// Marks the factor as verified, and raises the session.
+fn accept(
+    mock: &Mock,
+    database: &mut Database,
+    caller: &Caller,
+    (factor_id, challenge_id): (Uuid, Uuid),
+) -> Result<Json<Value>, GotrueError> {
+    let (user_id, now) = (caller.user_id, mock.now());
     let session_id = caller
         .session_id
         .ok_or_else(|| GotrueError::unexpected_failure("Cannot read SessionId claim as UUID"))?;
     let refresh_token =
         database.rotate_refresh_token(session_id, now).ok_or_else(GotrueError::unexpected)?;
-    find_factor(&mut database, caller.user_id, &id)?.accept(challenge_id, now);
-    if let Some(session) = database.session_mut(session_id) {
-        session.verify_factor(factor_id, kind.authentication_method(), now);
-    }
-    database.delete_low_sessions_of(caller.user_id);
-    // GoTrue reads the user for the response before it deletes the unverified factors of this type.
+    let factor = database.user_mut(user_id).and_then(|user| user.factor_mut(factor_id));
+    let factor = factor.ok_or_else(not_found)?;
+    factor.accept(challenge_id, now);
+    let kind = factor.kind.clone();
     let (view, method) = (UserView::Stored, kind.authentication_method());
-    let tokens = SessionTokens::of(&mock, &database, session_id, refresh_token, view, method)?;
-    if let Some(user) = database.user_mut(caller.user_id) {
+    if let Some(session) = database.session_mut(session_id) {
+        session.verify_factor(factor_id, method, now);
+    }
+    database.delete_low_sessions_of(user_id);
+    // GoTrue reads the user for the response before it deletes the unverified factors of this type.
+    let tokens = SessionTokens::of(mock, database, session_id, refresh_token, view, method)?;
+    if let Some(user) = database.user_mut(user_id) {
         user.factors.retain(|factor| factor.is_verified || factor.kind.name() != kind.name());
     }
     Ok(Json(tokens.body))

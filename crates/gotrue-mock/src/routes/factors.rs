@@ -234,7 +234,7 @@ pub(crate) fn find_factor<'d>(
     user.and_then(|user| user.factor_mut(id)).ok_or_else(not_found)
 }
 
-fn not_found() -> GotrueError {
+pub(super) fn not_found() -> GotrueError {
     GotrueError::not_found("mfa_factor_not_found", "Factor not found")
 }
 

@@ -15,8 +15,9 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     authentication::Caller,
-    database::Database,
+    database::{Database, TransactionError},
     error::{ApiVersion, GotrueError, insert_api_version},
+    identity::Identity,
     linking,
     mailer::Redirect,
     mock::Mock,
@@ -80,6 +81,12 @@ impl From<GotrueError> for GrantError {
     }
 }
 
+impl TransactionError for GrantError {
+    fn commits(&self) -> bool {
+        matches!(self, Self::Gotrue(error) if error.commits())
+    }
+}
+
 fn invalid_request(description: impl Into<String>) -> GrantError {
     GrantError::OAuth { error: "invalid request", description: description.into() }
 }
@@ -92,7 +99,10 @@ impl IdTokenGrant {
         headers: &HeaderMap,
     ) -> Result<Response, GotrueError> {
         let redirect = Redirect::of(mock, query, headers);
-        match self.exchange(mock, &mut mock.database(), headers, &redirect) {
+        let mut database = mock.database();
+        let exchanged =
+            database.transaction(|database| self.exchange(mock, database, headers, &redirect));
+        match exchanged {
             Ok(tokens) => Ok(tokens.into_response()),
             Err(GrantError::Gotrue(error)) => Err(error),
             Err(GrantError::OAuth { error, description }) => {
@@ -127,14 +137,17 @@ impl IdTokenGrant {
             None
         };
         let external = self.verify(mock)?;
-        if let Some(id) = linking_user {
-            linking::link(mock, database, id, &external, redirect)?;
-            let tokens = begin_session(mock, database, id, "oauth", UserView::Stored)?;
-            return Ok(without_identity(tokens, &external));
-        }
-        let signed_in = linking::sign_in(mock, database, &external, redirect)?;
-        let view = if signed_in.is_new { UserView::JustCreated } else { UserView::Stored };
-        Ok(begin_session(mock, database, signed_in.user_id, "oauth", view)?)
+        let signed_in = match linking_user {
+            Some(id) => linking::link(mock, database, id, &external, redirect)?,
+            None => linking::sign_in(mock, database, &external, redirect)?,
+        };
+        let is_new = signed_in.identities_before.is_none();
+        let view = if is_new { UserView::JustCreated } else { UserView::Stored };
+        let tokens = begin_session(mock, database, signed_in.user_id, "oauth", view)?;
+        Ok(match signed_in.identities_before {
+            None => tokens,
+            Some(identities) => with_identities(tokens, &identities),
+        })
     }
 
     /// The name and the issuer of the provider.
@@ -219,14 +232,13 @@ impl IdTokenGrant {
     }
 }
 
-/// GoTrue has read the user before it links the identity, so the response does not show the identity (recorded:
+/// GoTrue has read the identities of a known user before it links or changes one, and the response shows those (recorded:
 /// `id-token-link`).
-fn without_identity(mut tokens: SessionTokens, linked: &ExternalIdentity) -> SessionTokens {
-    if let Some(Value::Array(identities)) = tokens.body.pointer_mut("/user/identities") {
-        identities.retain(|identity| {
-            let member = |name| identity.get(name).and_then(Value::as_str).unwrap_or_default();
-            member("provider") != linked.provider || member("id") != linked.subject
-        });
+fn with_identities(mut tokens: SessionTokens, identities: &[Identity]) -> SessionTokens {
+    let identities = identities.iter().map(|identity| identity.to_json(tokens.user_id));
+    let identities: Value = identities.collect();
+    if let Some(shown) = tokens.body.pointer_mut("/user/identities") {
+        *shown = identities;
     }
     tokens
 }

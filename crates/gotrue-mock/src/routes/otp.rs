@@ -8,6 +8,7 @@ use axum::{
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use crate::{
     credentials::{check_channel, parse_email, parse_phone},
@@ -18,7 +19,9 @@ use crate::{
     mock::Mock,
     rate_limits::{self, LimitedRequest},
     request::{decode_json_object, parse_json_object},
-    routes::sign_up::{Address, SignUp, SignedUp, create},
+    routes::sign_up::{Address, SignUp, SignedUp, check_allowed, create},
+    session_response::begin_session,
+    user::UserView,
 };
 
 #[derive(Deserialize)]
@@ -151,14 +154,9 @@ fn by_email(
             data: body.data.unwrap_or_default(),
             challenge: challenge.clone(),
         };
-        match create(mock, database, &sign_up, redirect)? {
-            SignedUp::Confirmed(id) => {
-                // GoTrue signs the new user in, and gives nobody the session (recorded: `otp-autoconfirm-new`).
-                database.begin_session(id, "password", mock.now());
-                id
-            }
-            // The mail of the sign-up has the code.
-            SignedUp::ToConfirm(_) | SignedUp::Exists => return Ok(Json(json!({}))),
+        match sign_up_by_code(mock, database, &sign_up, redirect)? {
+            Some(id) => id,
+            None => return Ok(Json(json!({}))),
         }
     };
     if challenge.is_given() {
@@ -178,7 +176,7 @@ fn by_phone(mock: &Mock, database: &mut Database, body: Body) -> Result<Json<Val
         return Err(GotrueError::bad_request("phone_provider_disabled", message));
     }
     let phone = parse_phone(&body.phone)?;
-    check_channel(&body.channel)?;
+    check_channel(&body.channel, mock.settings())?;
     let known = database.user_by_phone(&phone).filter(|user| user.phone_confirmed_at.is_some());
     let id = if let Some(user) = known {
         user.id
@@ -189,16 +187,31 @@ fn by_phone(mock: &Mock, database: &mut Database, body: Body) -> Result<Json<Val
             data: body.data.unwrap_or_default(),
             challenge: Challenge::default(),
         };
-        match create(mock, database, &sign_up, &Redirect::to_site(mock))? {
-            SignedUp::Confirmed(id) => {
-                database.begin_session(id, "password", mock.now());
-                id
-            }
-            SignedUp::ToConfirm(_) | SignedUp::Exists => return Ok(Json(json!({}))),
+        match sign_up_by_code(mock, database, &sign_up, &Redirect::to_site(mock))? {
+            Some(id) => id,
+            None => return Ok(Json(json!({}))),
         }
     };
     let message_id = mailer::send_text(mock, database, id, &phone)?;
     Ok(Json(message_id.map_or_else(|| json!({}), |id| json!({ "message_id": id }))))
+}
+
+/// Signs a user up. Returns the user if the address is confirmed at once: the code is still to be sent. Else the message of
+/// the sign-up has the code.
+fn sign_up_by_code(
+    mock: &Mock,
+    database: &mut Database,
+    sign_up: &SignUp,
+    redirect: &Redirect,
+) -> Result<Option<Uuid>, GotrueError> {
+    check_allowed(mock)?;
+    let SignedUp::Confirmed(id) = create(mock, database, sign_up, redirect)? else {
+        return Ok(None);
+    };
+    // GoTrue signs the new user in, and does not send the session (recorded: `otp-autoconfirm-new`).
+    let begun = database
+        .transaction(|database| begin_session(mock, database, id, "password", UserView::Stored));
+    begun.map(|_| Some(id)).map_err(GotrueError::without_session)
 }
 
 /// A random password, for a user who has not chosen one.

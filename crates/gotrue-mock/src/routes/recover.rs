@@ -135,32 +135,40 @@ pub(crate) async fn resend(
     let Some(user) = user else { return Ok(Json(json!({}))) };
     let (id, email_confirmed, phone_confirmed) =
         (user.id, user.email_confirmed_at.is_some(), user.phone_confirmed_at.is_some());
-    match &*body.kind {
+    let redirect = Redirect::of(&mock, query.as_deref(), &headers);
+    let challenge = body.challenge();
+    // The flow state does not stay if a rate limit refuses the mail.
+    database.transaction(|database| match &*body.kind {
         "signup" if !email_confirmed => {
-            let challenge = body.challenge();
-            if challenge.is_given() {
-                let auth_code = database.new_uuid();
-                let method = "email/signup";
-                let flow = FlowState::new(id, auth_code, method, challenge.clone(), mock.now())?;
-                database.flow_states.push(flow);
-            }
-            let sent_at = database.user(id).and_then(|user| user.confirmation_sent_at);
-            rate_limits::check_mail(&mock, &mut database, sent_at)?;
-            let redirect = Redirect::of(&mock, query.as_deref(), &headers);
-            mailer::send_confirmation(&mock, &mut database, id, &redirect, challenge.is_given());
-            Ok(Json(json!({})))
+            resend_confirmation(&mock, database, id, challenge, &redirect)
         }
         "sms" if !phone_confirmed => {
-            let message_id = mailer::send_text(&mock, &mut database, id, &body.phone)?;
+            let message_id = mailer::send_text(&mock, database, id, &body.phone)?;
             Ok(Json(message_id.map_or_else(|| json!({}), |id| json!({ "message_id": id }))))
         }
-        "email_change" => {
-            let redirect = Redirect::of(&mock, query.as_deref(), &headers);
-            resend_email_change(&mock, &mut database, id, body.challenge(), &redirect)
-        }
-        "phone_change" => resend_phone_change(&mock, &mut database, id),
+        "email_change" => resend_email_change(&mock, database, id, challenge, &redirect),
+        "phone_change" => resend_phone_change(&mock, database, id),
         _ => Ok(Json(json!({}))),
+    })
+}
+
+fn resend_confirmation(
+    mock: &Mock,
+    database: &mut Database,
+    user_id: Uuid,
+    challenge: Challenge,
+    redirect: &Redirect,
+) -> Result<Json<Value>, GotrueError> {
+    let is_pkce = challenge.is_given();
+    if is_pkce {
+        let auth_code = database.new_uuid();
+        let flow = FlowState::new(user_id, auth_code, "email/signup", challenge, mock.now())?;
+        database.flow_states.push(flow);
     }
+    let sent_at = database.user(user_id).and_then(|user| user.confirmation_sent_at);
+    rate_limits::check_mail(mock, database, sent_at)?;
+    mailer::send_confirmation(mock, database, user_id, redirect, is_pkce);
+    Ok(Json(json!({})))
 }
 
 fn resend_email_change(

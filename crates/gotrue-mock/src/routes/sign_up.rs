@@ -1,5 +1,7 @@
 //! `POST /signup`: a new user by e-mail address, phone number, or anonymous.
 
+use std::time::SystemTime;
+
 use axum::{
     Json,
     extract::{RawQuery, State},
@@ -12,7 +14,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
-    credentials::{check_password, parse_email, parse_phone},
+    credentials::{check_channel, check_password, parse_email, parse_phone},
     database::{Database, add_identity},
     error::GotrueError,
     flow_state::{Challenge, FlowState},
@@ -21,6 +23,7 @@ use crate::{
     rate_limits::{self, LimitedRequest},
     request::parse_json_object,
     session_response::begin_session,
+    settings::Settings,
     user::{User, UserView},
 };
 
@@ -30,6 +33,7 @@ struct Body {
     email: String,
     phone: String,
     password: String,
+    channel: String,
     data: Option<Map<String, Value>>,
     code_challenge: String,
     code_challenge_method: String,
@@ -58,8 +62,8 @@ pub(crate) enum SignedUp {
     Confirmed(Uuid),
     /// A mail or a text message was sent.
     ToConfirm(Uuid),
-    /// The address belongs to a confirmed user.
-    Exists,
+    /// The address belongs to this user, who has confirmed it.
+    Exists(Uuid),
 }
 
 pub(crate) async fn sign_up(
@@ -69,50 +73,72 @@ pub(crate) async fn sign_up(
     body: Bytes,
 ) -> Result<Response, GotrueError> {
     let given: Body = parse_json_object(&body, "SignupParams")?;
-    let data = given.data.unwrap_or_default();
     if given.email.is_empty() && given.phone.is_empty() {
         if !mock.settings().allows_anonymous_users {
             let message = "Anonymous sign-ins are disabled";
             return Err(GotrueError::unprocessable("anonymous_provider_disabled", message));
         }
         LimitedRequest::AnonymousSignUp.check(&mock, &headers)?;
-        return sign_up_anonymously(&mock, data);
+        return sign_up_anonymously(&mock, given.data.unwrap_or_default());
     }
     LimitedRequest::SignUp.check(&mock, &headers)?;
     check_allowed(&mock)?;
-    let challenge =
-        Challenge { challenge: given.code_challenge, method: given.code_challenge_method };
-    if given.password.is_empty() {
-        let message = "Signup requires a valid password";
-        return Err(GotrueError::bad_request("validation_failed", message));
-    }
-    check_password(&given.password, mock.settings())?;
-    let invalid = |message: &str| Err(GotrueError::bad_request("validation_failed", message));
-    if !given.email.is_empty() && !given.phone.is_empty() {
-        return invalid("Only an email address or phone number should be provided on signup.");
-    }
-    if !given.phone.is_empty() && challenge.is_given() {
-        return invalid("PKCE not supported for phone signups");
-    }
-    challenge.check()?;
-    let disabled = |code, what| Err(GotrueError::bad_request(code, format!("{what} are disabled")));
-    if given.email.is_empty() && !mock.settings().allows_phones {
-        return disabled("phone_provider_disabled", "Phone signups");
-    }
-    if !given.email.is_empty() && !mock.settings().allows_emails {
-        return disabled("email_provider_disabled", "Email signups");
-    }
-    let address = if given.email.is_empty() {
-        Address::Phone(parse_phone(&given.phone)?)
-    } else {
-        Address::Email(parse_email(&given.email)?)
-    };
-    let sign_up = SignUp { address, password: given.password, data, challenge };
+    let sign_up = given.check(mock.settings())?;
     let redirect = Redirect::of(&mock, query.as_deref(), &headers);
     let mut database = mock.database();
-    match create(&mock, &mut database, &sign_up, &redirect)? {
+    let signed_up = create(&mock, &mut database, &sign_up, &redirect)?;
+    answer(&mock, &mut database, sign_up, &signed_up)
+}
+
+impl Body {
+    /// GoTrue's checks, in the same order.
+    fn check(self, settings: &Settings) -> Result<SignUp, GotrueError> {
+        let invalid = |message: &str| GotrueError::bad_request("validation_failed", message);
+        let (email, phone) = (&*self.email, &*self.phone);
+        let challenge =
+            Challenge { challenge: self.code_challenge, method: self.code_challenge_method };
+        if self.password.is_empty() {
+            return Err(invalid("Signup requires a valid password"));
+        }
+        check_password(&self.password, settings)?;
+        if !email.is_empty() && !phone.is_empty() {
+            let message = "Only an email address or phone number should be provided on signup.";
+            return Err(invalid(message));
+        }
+        if email.is_empty() {
+            check_channel(&self.channel, settings)?;
+        }
+        if !phone.is_empty() && challenge.is_given() {
+            return Err(invalid("PKCE not supported for phone signups"));
+        }
+        challenge.check()?;
+        let disabled = |code, what| GotrueError::bad_request(code, format!("{what} are disabled"));
+        let address = if !email.is_empty() {
+            if !settings.allows_emails {
+                return Err(disabled("email_provider_disabled", "Email signups"));
+            }
+            Address::Email(parse_email(email)?)
+        } else if settings.allows_phones {
+            Address::Phone(parse_phone(phone)?)
+        } else {
+            return Err(disabled("phone_provider_disabled", "Phone signups"));
+        };
+        let data = self.data.unwrap_or_default();
+        Ok(SignUp { address, password: self.password, data, challenge })
+    }
+}
+
+fn answer(
+    mock: &Mock,
+    database: &mut Database,
+    sign_up: SignUp,
+    signed_up: &SignedUp,
+) -> Result<Response, GotrueError> {
+    match *signed_up {
         SignedUp::Confirmed(id) => {
-            let tokens = begin_session(&mock, &mut database, id, "password", UserView::JustCreated);
+            let (view, method) = (UserView::JustCreated, "password");
+            let tokens =
+                database.transaction(|database| begin_session(mock, database, id, method, view));
             Ok(tokens?.into_response())
         }
         SignedUp::ToConfirm(id) => {
@@ -124,17 +150,19 @@ pub(crate) async fn sign_up(
             }
             Ok(Json(user.to_json(UserView::JustCreated)).into_response())
         }
-        SignedUp::Exists if confirms_any(&mock) => {
+        SignedUp::Exists(_) if confirms_any(mock) => {
             Err(GotrueError::unprocessable("user_already_exists", "User already registered"))
         }
-        SignedUp::Exists => {
-            let invented = invented_user(&mut database, sign_up, &mock);
+        SignedUp::Exists(id) => {
+            let known = database.user(id).cloned().ok_or_else(GotrueError::unexpected)?;
+            let invented = invented_user(known, database.new_uuid(), sign_up, mock.now());
             Ok(Json(invented.to_json(UserView::JustCreated)).into_response())
         }
     }
 }
 
-fn check_allowed(mock: &Mock) -> Result<(), GotrueError> {
+/// GoTrue's error where users may not sign up.
+pub(crate) fn check_allowed(mock: &Mock) -> Result<(), GotrueError> {
     let message = "Signups not allowed for this instance";
     let refused = || GotrueError::unprocessable("signup_disabled", message);
     mock.settings().allows_sign_ups.then_some(()).ok_or_else(refused)
@@ -143,9 +171,15 @@ fn check_allowed(mock: &Mock) -> Result<(), GotrueError> {
 fn sign_up_anonymously(mock: &Mock, data: Map<String, Value>) -> Result<Response, GotrueError> {
     check_allowed(mock)?;
     let mut database = mock.database();
-    let id = database.create_user(None, String::new().into(), data, mock.now());
-    let tokens = begin_session(mock, &mut database, id, "anonymous", UserView::JustCreated)?;
-    Ok(tokens.into_response())
+    let tokens = database.transaction(|database| {
+        let id = database.create_user(None, String::new().into(), data, mock.now());
+        begin_session(mock, database, id, "anonymous", UserView::JustCreated)
+    });
+    // GoTrue has one message for every error, and the headers of the session are set already.
+    tokens.map(IntoResponse::into_response).map_err(|error| {
+        GotrueError::unexpected_failure("Database error creating anonymous user")
+            .with_headers_of(error)
+    })
 }
 
 /// Where one kind of address is confirmed without a message, GoTrue does not hide whether an address is known.
@@ -161,19 +195,7 @@ pub(crate) fn create(
     sign_up: &SignUp,
     redirect: &Redirect,
 ) -> Result<SignedUp, GotrueError> {
-    let before = sign_up.address.find(database).cloned();
-    let flows = database.flow_states.len();
-    let result = create_rows(mock, database, sign_up, redirect);
-    if result.is_err() {
-        database.flow_states.truncate(flows);
-        let created = sign_up.address.find(database).map(|user| user.id);
-        match (before, created) {
-            (Some(user), _) => database.insert_user(user),
-            (None, Some(id)) => drop(database.delete_user(id)),
-            (None, None) => {}
-        }
-    }
-    result
+    database.transaction(|database| create_rows(mock, database, sign_up, redirect))
 }
 
 fn create_rows(
@@ -189,8 +211,8 @@ fn create_rows(
         Address::Phone(_) => user.phone_confirmed_at.is_some(),
     };
     let (id, provider) = match known {
-        Some(user) if is_confirmed(user) => return Ok(SignedUp::Exists),
-        // The password and the metadata are not taken: nobody knows yet whose address it is.
+        Some(user) if is_confirmed(user) => return Ok(SignedUp::Exists(user.id)),
+        // The password and the metadata are not taken: the address may belong to another person.
         Some(user) => (user.id, sign_up.address.provider()),
         None => (insert_new(database, sign_up, now), sign_up.address.provider()),
     };
@@ -231,7 +253,7 @@ fn create_rows(
 impl Address {
     fn find<'a>(&self, database: &'a Database) -> Option<&'a User> {
         match self {
-            Self::Email(email) => database.user_by_email(email),
+            Self::Email(email) => database.duplicated_email(email, None),
             Self::Phone(phone) => database.user_by_phone(phone),
         }
     }
@@ -244,7 +266,7 @@ impl Address {
     }
 }
 
-fn insert_new(database: &mut Database, sign_up: &SignUp, now: std::time::SystemTime) -> Uuid {
+fn insert_new(database: &mut Database, sign_up: &SignUp, now: SystemTime) -> Uuid {
     let mut user = User::new(database.new_uuid(), now);
     match &sign_up.address {
         Address::Email(email) => user.email = Some(email.clone()),
@@ -261,7 +283,7 @@ fn ensure_identity(
     id: Uuid,
     provider: &str,
     data: &Map<String, Value>,
-    now: std::time::SystemTime,
+    now: SystemTime,
 ) {
     let identity = database.new_identity(id, provider, now);
     if let Some(user) = database.user_mut(id)
@@ -272,20 +294,31 @@ fn ensure_identity(
     }
 }
 
-/// GoTrue's `sanitizeUser`: a repeated sign-up gets a user that does not exist, so that nobody learns which addresses are
-/// known.
-fn invented_user(database: &mut Database, sign_up: SignUp, mock: &Mock) -> User {
-    let now = mock.now();
-    let mut user = User::new(database.new_uuid(), now);
-    user.role = String::new();
-    user.confirmation_sent_at = Some(now);
+/// GoTrue's `sanitizeUser`: a repeated sign-up gets a user that does not exist, so that a stranger does not learn which
+/// addresses are known. What GoTrue does not replace is the known user's.
+fn invented_user(known: User, id: Uuid, sign_up: SignUp, now: SystemTime) -> User {
     let provider = sign_up.address.provider();
-    user.app_metadata.insert("provider".to_owned(), json!(provider));
-    user.app_metadata.insert("providers".to_owned(), json!([provider]));
-    user.user_metadata = sign_up.data;
+    let app_metadata = [("provider", json!(provider)), ("providers", json!([provider]))]
+        .map(|(name, value)| (name.to_owned(), value));
+    let mut user = User {
+        id,
+        role: String::new(),
+        email_change: None,
+        confirmation_sent_at: Some(now),
+        last_sign_in_at: None,
+        email_confirmed_at: None,
+        phone_confirmed_at: None,
+        identities: Vec::new(),
+        user_metadata: sign_up.data,
+        app_metadata: app_metadata.into_iter().collect(),
+        created_at: now,
+        updated_at: now,
+        ..known
+    };
+    user.codes.clear_email_change();
     match sign_up.address {
-        Address::Email(email) => user.email = Some(email),
-        Address::Phone(phone) => user.phone = Some(phone),
+        Address::Email(_) => user.phone = None,
+        Address::Phone(_) => user.email = None,
     }
     user
 }

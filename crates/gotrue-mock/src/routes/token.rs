@@ -2,17 +2,19 @@
 
 use axum::{
     extract::{RawQuery, State},
-    http::{HeaderMap, HeaderValue, header::CONTENT_TYPE},
+    http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::{
     credentials::{phone_digits, weakness},
-    database::RefreshError,
+    database::{Database, RefreshError},
     error::GotrueError,
+    flow_state::FlowState,
     mock::Mock,
     rate_limits::LimitedRequest,
     refresh_token::{self, IssuedToken},
@@ -111,7 +113,8 @@ fn password_grant(mock: &Mock, given: &Credentials) -> Result<Response, GotrueEr
     let weak_password = weakness(&given.password, mock.settings());
     let weak_password =
         weak_password.map(|(message, reasons)| json!({ "message": message, "reasons": reasons }));
-    let tokens = begin_session(mock, &mut database, id, "password", UserView::Stored)?;
+    let tokens = database
+        .transaction(|database| begin_session(mock, database, id, "password", UserView::Stored))?;
     // The response to a sign-in by password says whether the password is weak (recorded: `password-right`).
     Ok(tokens.with("weak_password", json!(weak_password)).into_response())
 }
@@ -122,14 +125,14 @@ fn pkce_grant(mock: &Mock, given: &PkceGrant) -> Result<Response, GotrueError> {
         return Err(GotrueError::bad_request("validation_failed", message));
     }
     let mut database = mock.database();
-    let code = given.auth_code.parse().ok();
-    let flow = database.flow_states.iter().position(|flow| Some(flow.auth_code) == code);
+    let code: Option<Uuid> = given.auth_code.parse().ok();
+    let has_code = |flow: &&FlowState| code.is_some_and(|code| flow.has_auth_code(code));
     let not_found = || {
         let message = "invalid flow state, no valid flow state found";
         GotrueError::not_found("flow_state_not_found", message)
     };
-    let index = flow.ok_or_else(not_found)?;
-    let flow = database.flow_states.get(index).cloned().ok_or_else(not_found)?;
+    let flow = database.flow_states.iter().find(has_code).cloned().ok_or_else(not_found)?;
+    let user = flow.user_id.ok_or_else(not_found)?;
     if flow.is_expired(mock.now()) {
         let message = "invalid flow state, flow state has expired";
         return Err(GotrueError::unprocessable("flow_state_expired", message));
@@ -138,9 +141,10 @@ fn pkce_grant(mock: &Mock, given: &PkceGrant) -> Result<Response, GotrueError> {
         let message = "code challenge does not match previously saved code verifier";
         return Err(GotrueError::bad_request("bad_code_verifier", message));
     }
-    database.flow_states.remove(index);
-    let (user, method) = (flow.user_id, flow.authentication_method);
-    let mut tokens = begin_session(mock, &mut database, user, method, UserView::Stored)?;
+    let mut tokens = database.transaction(|database| {
+        database.flow_states.retain(|flow| !has_code(&flow));
+        begin_session(mock, database, user, flow.authentication_method, UserView::Stored)
+    })?;
     if let Some(provider) = flow.provider_tokens {
         tokens = tokens.with("provider_token", provider.access_token.into());
         tokens = tokens.with("provider_refresh_token", provider.refresh_token.into());
@@ -152,25 +156,40 @@ fn refresh_token_grant(mock: &Mock, given: &RefreshTokenGrant) -> Result<Respons
     if !refresh_token::is_well_formed(&given.refresh_token) {
         return Err(GotrueError::bad_request("validation_failed", "Refresh token is not valid"));
     }
-    let now = mock.now();
     let mut database = mock.database();
-    let (session, issued) = database
-        .refresh(&given.refresh_token, &mock.settings().sessions, now)
-        .map_err(|error| refresh_error(&error))?;
-    let session_id = session.id;
-    let (refresh_token, is_new) = match issued {
+    let (tokens, is_new) =
+        database.transaction(|database| refresh(mock, database, &given.refresh_token))?;
+    let mut response = tokens.into_response();
+    if is_new {
+        response.headers_mut().extend(NOT_REUSED);
+    }
+    Ok(response)
+}
+
+/// The header of a response whose refresh token is new.
+const NOT_REUSED: [(HeaderName, HeaderValue); 1] =
+    [(HeaderName::from_static("sb-auth-refresh-token-reuse"), HeaderValue::from_static("false"))];
+
+/// Refreshes a session. Returns its tokens, and whether the refresh token is new.
+fn refresh(
+    mock: &Mock,
+    database: &mut Database,
+    token: &str,
+) -> Result<(SessionTokens, bool), GotrueError> {
+    let refreshed = database.refresh(token, &mock.settings().sessions, mock.now());
+    let (session, issued) = refreshed.map_err(|error| refresh_error(&error))?;
+    let (session_id, user_id) = (session.id, session.user_id);
+    let (token, is_new) = match issued {
         IssuedToken::New(token) => (token, true),
         IssuedToken::Active(token) => (token, false),
     };
-    let view = UserView::Stored;
-    let method = "token_refresh";
-    let tokens = SessionTokens::of(mock, &database, session_id, refresh_token, view, method)?;
-    let mut response = tokens.into_response();
-    if is_new {
-        let reuse = HeaderValue::from_static("false");
-        response.headers_mut().insert("sb-auth-refresh-token-reuse", reuse);
-    }
-    Ok(response)
+    let (view, method) = (UserView::Stored, "token_refresh");
+    let tokens = SessionTokens::of(mock, database, session_id, token.clone(), view, method);
+    let tokens = tokens.map_err(|error| {
+        let error = error.with_session(user_id, Some(session_id)).with_refresh_token(&token);
+        if is_new { error.with_headers(NOT_REUSED) } else { error }
+    })?;
+    Ok((tokens, is_new))
 }
 
 /// GoTrue's error for a refused refresh.
@@ -188,6 +207,7 @@ fn refresh_error(error: &RefreshError) -> GotrueError {
         RefreshError::AlreadyUsed { user_id, session_id } => {
             invalid("refresh_token_already_used", "Already Used")
                 .with_session(user_id, Some(session_id))
+                .with_commit()
         }
     }
 }

@@ -31,7 +31,7 @@ use crate::{
     one_time_tokens::CodeKind,
     rate_limits::{self, LimitedRequest},
     request::parse_json_object,
-    routes::{reauthenticate::use_nonce, user::user_not_found},
+    routes::{admin::create::email_exists, reauthenticate::use_nonce, user::user_not_found},
     session::Session,
     settings::Settings,
     user::{User, UserView},
@@ -88,7 +88,7 @@ impl UserUpdate {
         }
         if !self.phone.is_empty() {
             self.phone = parse_phone(&self.phone)?;
-            check_channel(&self.channel)?;
+            check_channel(&self.channel, settings)?;
         }
         if let Some(password) = &self.password {
             check_password(password.expose_secret(), settings)?;
@@ -118,15 +118,9 @@ impl UserUpdate {
     }
 
     fn check_unique(&self, database: &Database, user_id: Uuid) -> Result<(), GotrueError> {
-        let has_email = |user: &User| {
-            let mut identities = user.identities.iter();
-            let is_same = |email: &str| email.eq_ignore_ascii_case(&self.email);
-            user.id != user_id
-                && (is_same(user.email()) || identities.any(|i| i.email().is_some_and(is_same)))
-        };
-        if !self.email.is_empty() && database.find_user(has_email).is_some() {
-            let message = "A user with this email address has already been registered";
-            return Err(GotrueError::unprocessable("email_exists", message));
+        let is_taken = || database.duplicated_email(&self.email, Some(user_id)).is_some();
+        if !self.email.is_empty() && is_taken() {
+            return Err(email_exists());
         }
         if !self.phone.is_empty() && database.user_by_phone(&self.phone).is_some() {
             let message = "A user with this phone number has already been registered";

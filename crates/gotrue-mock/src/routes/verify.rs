@@ -3,13 +3,12 @@
 use axum::{
     Json,
     extract::{RawQuery, State},
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, Method, StatusCode},
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
-use url::{Url, form_urlencoded};
 use uuid::Uuid;
 
 use crate::{
@@ -20,6 +19,7 @@ use crate::{
     mock::Mock,
     one_time_tokens::{CodeKind, PKCE_PREFIX},
     rate_limits::LimitedRequest,
+    redirect::{encoded, oauth_error, redirect, with_fragment, with_query},
     request::{parse_json_object, query_parameter},
     session_response::{SessionTokens, begin_session},
     user::UserView,
@@ -52,15 +52,17 @@ pub(crate) async fn verify(
     let body: Body = parse_json_object(&body, "VerifyParams")?;
     let verification = body.check()?;
     let mut database = mock.database();
-    match verification.accept(&mut database, mock.settings(), mock.now())? {
-        Accepted::User { id, .. } => {
-            Ok(begin_session(&mock, &mut database, id, "otp", UserView::Stored)?.into_response())
+    database.transaction(|database| {
+        match verification.accept(database, mock.settings(), mock.now())? {
+            Accepted::User { id, .. } => {
+                Ok(begin_session(&mock, database, id, "otp", UserView::Stored)?.into_response())
+            }
+            // GoTrue writes the status as a text (recorded: `email-change-first`).
+            Accepted::FirstOfTwo => {
+                Ok(Json(json!({ "code": "200", "msg": FIRST_OF_TWO })).into_response())
+            }
         }
-        // GoTrue writes the status as a text (recorded: `email-change-first`).
-        Accepted::FirstOfTwo => {
-            Ok(Json(json!({ "code": "200", "msg": FIRST_OF_TWO })).into_response())
-        }
-    }
+    })
 }
 
 impl Body {
@@ -110,35 +112,65 @@ pub(crate) async fn verify_link(
     if token.is_empty() {
         return Err(invalid("Verify requires a token or a token hash"));
     }
-    let redirect = Redirect::of(&mock, query, &headers);
+    let leads_to = Redirect::of(&mock, query, &headers);
     let is_pkce = token.starts_with(PKCE_PREFIX);
     let method = VerificationType::authentication_method(&kind);
     if is_pkce && method.is_none() {
         return Err(GotrueError::unexpected());
     }
-    let mut database = mock.database();
     let verification = Verification::by_hash(VerificationType::parse(&kind), &token);
-    let accepted = verification.accept(&mut database, mock.settings(), mock.now());
-    let mut tokens = None;
-    let location = match accepted {
-        Err(error) => error_location(redirect.as_str(), &error, is_pkce),
-        Ok(Accepted::FirstOfTwo) => first_of_two_location(redirect.as_str(), is_pkce),
-        Ok(Accepted::User { id, .. }) if is_pkce => {
-            let code = auth_code(&mock, &mut database, id, method.unwrap_or_default());
-            code_location(redirect.as_str(), code)
+    let pkce_method = method.filter(|_| is_pkce);
+    let mut database = mock.database();
+    let opened = database.transaction(|database| open(&mock, database, &verification, pkce_method));
+    let (to, mut headers) = (leads_to.as_str(), HeaderMap::new());
+    let location = match opened {
+        Err(error) => {
+            headers = error.session_headers();
+            error_location(to, &error, is_pkce)
         }
-        Ok(Accepted::User { id, code }) => {
-            let begun = begin_session(&mock, &mut database, id, "otp", UserView::Stored)?;
-            let location = session_location(redirect.as_str(), &begun, link_type(&kind, code));
-            tokens = Some(begun);
-            location
+        Ok(Opened::FirstOfTwo) => first_of_two_location(to, is_pkce),
+        Ok(Opened::Code(code)) => with_query(to, &[("code", &code.to_string())]),
+        Ok(Opened::Session(tokens, code)) => {
+            tokens.insert_headers(&mut headers);
+            session_location(to, &tokens, link_type(&kind, code))
         }
     };
-    let mut response = see_other(&location);
-    if let Some(tokens) = tokens {
-        tokens.insert_headers(response.headers_mut());
-    }
+    let mut response = redirect(StatusCode::SEE_OTHER, &location, &Method::GET, "");
+    response.headers_mut().extend(headers);
     Ok(response)
+}
+
+/// What the link of a mail brings.
+enum Opened {
+    FirstOfTwo,
+    /// The client exchanges this code for the session.
+    Code(Uuid),
+    /// The session, and the kind of the code that matched.
+    Session(SessionTokens, CodeKind),
+}
+
+/// Uses the link up. `pkce_method` is the authentication method of a link whose session the client fetches by PKCE.
+fn open(
+    mock: &Mock,
+    database: &mut Database,
+    verification: &Verification,
+    pkce_method: Option<&str>,
+) -> Result<Opened, GotrueError> {
+    let (id, code) = match verification.accept(database, mock.settings(), mock.now())? {
+        Accepted::FirstOfTwo => return Ok(Opened::FirstOfTwo),
+        Accepted::User { id, code } => (id, code),
+    };
+    let Some(method) = pkce_method else {
+        let tokens = begin_session(mock, database, id, "otp", UserView::Stored)?;
+        return Ok(Opened::Session(tokens, code));
+    };
+    let mut flows = database.flow_states.iter_mut().rev();
+    let flow = flows.find(|flow| flow.user_id == Some(id) && flow.authentication_method == method);
+    let code = flow.and_then(|flow| flow.issue_code(mock.now()));
+    code.map(Opened::Code).ok_or_else(|| {
+        let message = "No associated flow state found. 422: No valid flow state found for user.";
+        GotrueError::bad_request("flow_state_not_found", message)
+    })
 }
 
 /// The `type` to which a link leads back. Of `email`, GoTrue names what the code was for (recorded:
@@ -154,86 +186,24 @@ fn link_type(requested: &str, code: CodeKind) -> &str {
 fn first_of_two_location(address: &str, is_pkce: bool) -> String {
     let message = ("message", FIRST_OF_TWO);
     let in_query: &[_] = if is_pkce { &[message] } else { &[] };
-    format!("{}#{}", with_query(address, in_query), encoded(&[message, ("sb", "")]))
+    with_fragment(&with_query(address, in_query), &[message, ("sb", "")])
 }
 
-/// Leads back with the code for `grant_type=pkce`, or with the error that there is none.
-fn code_location(address: &str, code: Option<Uuid>) -> String {
-    if let Some(code) = code {
-        return with_query(address, &[("code", &code.to_string())]);
-    }
-    let message = "No associated flow state found. 422: No valid flow state found for user.";
-    error_location(address, &GotrueError::bad_request("flow_state_not_found", message), true)
-}
-
-fn auth_code(mock: &Mock, database: &mut Database, user_id: Uuid, method: &str) -> Option<Uuid> {
-    let now = mock.now();
-    let mut flows = database.flow_states.iter_mut().rev();
-    let flow =
-        flows.find(|flow| flow.user_id == user_id && flow.authentication_method == method)?;
-    Some(flow.issue_code(now))
-}
-
-/// The session in the fragment, as GoTrue's `AsRedirectURL` writes it.
+/// The session in the fragment, after one that the address has.
 fn session_location(address: &str, tokens: &SessionTokens, kind: &str) -> String {
-    let member = |name: &str| match tokens.body.get(name) {
-        Some(serde_json::Value::String(text)) => text.clone(),
-        other => other.map(ToString::to_string).unwrap_or_default(),
-    };
-    let mut members: Vec<(&str, String)> =
-        ["access_token", "expires_at", "expires_in", "refresh_token", "token_type"]
-            .iter()
-            .map(|name| (*name, member(name)))
-            .collect();
-    members.extend([("sb", String::new()), ("type", kind.to_owned())]);
+    let mut members = tokens.redirect_members();
+    members.push(("type", kind.to_owned()));
     members.sort();
     format!("{address}#{}", encoded(&members))
 }
 
+/// GoTrue's `prepErrorRedirectURL`.
 fn error_location(address: &str, error: &GotrueError, is_pkce: bool) -> String {
-    let (status, code, message) = error.parts();
-    let mut members =
-        vec![("error_code", code.to_owned()), ("error_description", message.to_owned())];
-    let name = match status {
-        StatusCode::BAD_REQUEST => Some("invalid_request"),
-        StatusCode::UNAUTHORIZED => Some("unauthorized_client"),
-        StatusCode::FORBIDDEN => Some("access_denied"),
-        StatusCode::INTERNAL_SERVER_ERROR => Some("server_error"),
-        StatusCode::SERVICE_UNAVAILABLE => Some("temporarily_unavailable"),
-        _ => None,
-    };
-    members.extend(name.map(|name| ("error", name.to_owned())));
-    members.sort();
-    let in_query = if is_pkce { members.clone() } else { Vec::new() };
-    members.push(("sb", String::new()));
-    members.sort();
-    let pairs: Vec<_> = in_query.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    format!("{}#{}", with_query(address, &pairs), encoded(&members))
-}
-
-/// The address with these parameters added to its query.
-pub(crate) fn with_query(address: &str, parameters: &[(&str, &str)]) -> String {
-    if parameters.is_empty() {
-        return address.to_owned();
-    }
-    let Ok(url) = Url::parse(address) else { return address.to_owned() };
-    let mut pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
-    pairs.retain(|(name, _)| !parameters.iter().any(|(added, _)| added == name));
-    pairs.extend(parameters.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())));
-    pairs.sort();
-    let base = address.split(['?', '#']).next().unwrap_or_default();
-    format!("{base}?{}", encoded(&pairs))
-}
-
-pub(crate) fn encoded<N: AsRef<str>, V: AsRef<str>>(pairs: &[(N, V)]) -> String {
-    form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish()
-}
-
-/// The redirect as Go's `http.Redirect` writes it.
-fn see_other(location: &str) -> Response {
-    let page = format!("<a href=\"{}\">See Other</a>.\n\n", location.replace('&', "&amp;"));
-    let location = HeaderValue::try_from(location).unwrap_or(HeaderValue::from_static("/"));
-    let html = HeaderValue::from_static("text/html; charset=utf-8");
-    let headers = [(header::LOCATION, location), (header::CONTENT_TYPE, html)];
-    (StatusCode::SEE_OTHER, headers, page).into_response()
+    let (_, _, message) = error.parts();
+    let mut members = vec![("error_code", error.own_code()), ("error_description", message)];
+    members.extend(oauth_error(error).map(|name| ("error", name)));
+    let address = if is_pkce { with_query(address, &members) } else { address.to_owned() };
+    members.push(("sb", ""));
+    members.sort_unstable();
+    with_fragment(&address, &members)
 }

@@ -65,7 +65,7 @@ fn new_user(
         return Err(invalid("Cannot create a user without either an email or phone"));
     }
     let email = form.email()?;
-    if email.as_ref().is_some_and(|email| database.user_by_email(email).is_some()) {
+    if email.as_ref().is_some_and(|email| database.duplicated_email(email, None).is_some()) {
         return Err(email_exists());
     }
     let phone = form.phone()?;

@@ -40,6 +40,9 @@ struct Body {
     password: String,
     data: Option<Map<String, Value>>,
     redirect_to: String,
+    /// GoTrue's generated password has characters of each usual set, so that the rules for passwords do not refuse it.
+    #[serde(skip)]
+    has_generated_password: bool,
 }
 
 pub(crate) async fn generate(
@@ -95,6 +98,7 @@ impl Body {
             "magiclink" => {
                 "signup".clone_into(&mut self.kind);
                 self.password = new_password(database);
+                self.has_generated_password = true;
             }
             "recovery" | "email_change_current" | "email_change_new" => {
                 let message = "User with this email not found";
@@ -152,7 +156,9 @@ impl Body {
                 let message = "Signup requires a valid password";
                 return Err(GotrueError::bad_request("validation_failed", message));
             }
-            check_password(&self.password, mock.settings())?;
+            if !self.has_generated_password {
+                check_password(&self.password, mock.settings())?;
+            }
             let id = insert_unconfirmed(mock, database, &self.email, self.data());
             if let Some(user) = database.user_mut(id) {
                 user.password = Some(self.password.clone().into());
@@ -178,8 +184,7 @@ impl Body {
         }
         let new_email = parse_email(&self.new_email)?;
         let id = database.user_by_email(&self.email).map(|user| user.id);
-        let is_taken = database.user_by_email(&new_email).is_some_and(|user| Some(user.id) != id);
-        if is_taken {
+        if database.duplicated_email(&new_email, id).is_some() {
             return Err(email_exists());
         }
         let user = id.and_then(|id| database.user_mut(id)).ok_or_else(GotrueError::unexpected)?;
