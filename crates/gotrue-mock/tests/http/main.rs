@@ -5,6 +5,7 @@
     reason = "a helper that panics makes its test fail, as it should"
 )]
 
+mod codes;
 mod control;
 mod endings;
 mod faults;
@@ -13,4 +14,6 @@ mod harness;
 mod mails;
 mod operations;
 mod passwords;
+mod providers;
 mod recordings;
+mod transactions;
