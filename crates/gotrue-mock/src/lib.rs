@@ -57,6 +57,7 @@ mod pagination;
 mod person;
 mod rate_limits;
 mod redirect;
+mod redirect_rules;
 mod refresh_token;
 mod request;
 mod router;

@@ -1,7 +1,7 @@
 //! Sends codes: each is a mail or a text message in the outbox.
 
 use axum::http::{HeaderMap, header::REFERER};
-use url::{Url, form_urlencoded};
+use url::form_urlencoded;
 use uuid::Uuid;
 
 use crate::{
@@ -11,8 +11,8 @@ use crate::{
     one_time_tokens::{CodeKind, PKCE_PREFIX, new_code, token_hash},
     outbox::Mail,
     rate_limits,
+    redirect_rules::is_allowed,
     request::query_parameter,
-    settings::Settings,
 };
 
 /// The address to which the link of a mail leads back.
@@ -54,22 +54,6 @@ impl Redirect {
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }
-}
-
-/// GoTrue's `IsRedirectURLValid`, with prefixes in place of its patterns.
-fn is_allowed(address: &str, settings: &Settings) -> bool {
-    let (Ok(site), Ok(url)) = (Url::parse(&settings.site_url), Url::parse(address)) else {
-        return false;
-    };
-    let is_loopback = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "[::1]");
-    let host = url.host_str().unwrap_or_default();
-    let is_site = site.host_str() == url.host_str()
-        && site.scheme() == url.scheme()
-        && (site.port() == url.port() || is_loopback(host));
-    let without_fragment = address.split('#').next().unwrap_or_default();
-    is_site
-        || is_loopback(host) && host != "localhost"
-        || settings.redirect_prefixes.iter().any(|prefix| without_fragment.starts_with(prefix))
 }
 
 /// The mail of a sign-up.
