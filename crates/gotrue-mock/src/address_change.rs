@@ -2,18 +2,18 @@
 
 use std::time::SystemTime;
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
     database::Database,
     error::GotrueError,
+    identity::unverified_claims,
     mailer::Redirect,
     mock::Mock,
     one_time_tokens::{CodeKind, PKCE_PREFIX, new_code, token_hash},
     outbox::Mail,
     settings::Settings,
-    user::User,
     verification::Accepted,
 };
 
@@ -139,14 +139,7 @@ fn confirm_identity(
         known.updated_at = now;
         return;
     }
-    identity.data = new_identity_data(user);
+    identity.data = unverified_claims(user_id);
     identity.data.extend(confirmed);
     user.identities.push(identity);
-}
-
-fn new_identity_data(user: &User) -> Map<String, Value> {
-    let sub = ("sub".to_owned(), json!(user.id));
-    let unverified =
-        ["email_verified", "phone_verified"].map(|name| (name.to_owned(), json!(false)));
-    unverified.into_iter().chain([sub]).collect()
 }

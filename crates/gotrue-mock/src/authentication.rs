@@ -2,8 +2,9 @@
 
 use std::{fmt::Display, time::UNIX_EPOCH};
 
-use axum::http::{HeaderMap, header::AUTHORIZATION};
+use axum::http::{HeaderMap, HeaderValue, header::AUTHORIZATION};
 use serde::Deserialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{database::Database, error::GotrueError, mock::Mock, user::User};
@@ -20,9 +21,15 @@ struct Claims {
     role: String,
     #[serde(default)]
     is_anonymous: bool,
+    /// A text or a list.
+    #[serde(default)]
+    aud: Value,
     exp: Option<f64>,
     nbf: Option<f64>,
 }
+
+/// The audience of GoTrue's own tokens (`GOTRUE_JWT_AUD`).
+const AUDIENCE: &str = "authenticated";
 
 /// The user, and the session, of an authenticated request.
 pub(crate) struct Caller {
@@ -31,6 +38,9 @@ pub(crate) struct Caller {
     pub(crate) session_id: Option<Uuid>,
     /// What the access token says, which may be older than the user's row.
     pub(crate) is_anonymous: bool,
+    /// The first audience of the access token; `None` if it has none.
+    audience: Option<String>,
+    is_administrator: bool,
 }
 
 impl Caller {
@@ -47,7 +57,24 @@ impl Caller {
         if user.is_banned(mock.now()) {
             return Err(GotrueError::forbidden("user_banned", "User is banned"));
         }
-        Ok(Self { user_id: user.id, session_id, is_anonymous: claims.is_anonymous })
+        Ok(Self {
+            user_id: user.id,
+            session_id,
+            is_anonymous: claims.is_anonymous,
+            audience: first_audience(&claims.aud),
+            is_administrator: is_administrator(&claims.role),
+        })
+    }
+
+    /// Whether the token's audience is that of the request: GoTrue's `requestAud`, which is the header `X-JWT-Aud`, or else
+    /// the token's own, unless an administrator's.
+    pub(crate) fn has_audience_of(&self, headers: &HeaderMap) -> bool {
+        let Some(audience) = &self.audience else { return false };
+        let requested = headers.get("x-jwt-aud").map_or(b"".as_slice(), HeaderValue::as_bytes);
+        if !requested.is_empty() {
+            return requested == audience.as_bytes();
+        }
+        audience == AUDIENCE || !self.is_administrator && !audience.is_empty()
     }
 }
 
@@ -55,10 +82,22 @@ impl Caller {
 /// administrator's role, such as a project's service-role key. Such a token has no user.
 pub(crate) fn require_administrator(mock: &Mock, headers: &HeaderMap) -> Result<(), GotrueError> {
     let claims = verify(mock, bearer_token(headers)?)?;
-    if matches!(claims.role.as_str(), "service_role" | "supabase_admin") {
+    if is_administrator(&claims.role) {
         return Ok(());
     }
     Err(GotrueError::forbidden("not_admin", "User not allowed"))
+}
+
+fn is_administrator(role: &str) -> bool {
+    matches!(role, "service_role" | "supabase_admin")
+}
+
+fn first_audience(claim: &Value) -> Option<String> {
+    let first = match claim {
+        Value::Array(audiences) => audiences.first(),
+        other => Some(other),
+    };
+    first.and_then(Value::as_str).map(str::to_owned)
 }
 
 /// Reads the bearer token like GoTrue's pattern `(?i)^bearer (\S+$)`: the scheme in any case, and

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::{
     flow_state::FlowState,
-    identity::Identity,
+    identity::{Identity, unverified_claims},
     one_time_tokens::CodeKind,
     outbox::Mail,
     rate_limits::RateLimits,
@@ -286,11 +286,7 @@ impl Database {
 /// user's metadata: GoTrue's `RemoveUnconfirmedIdentities`.
 pub(crate) fn add_identity(user: &mut User, mut identity: Identity) {
     let mut data = user.user_metadata.clone();
-    data.extend([
-        ("sub".to_owned(), json!(user.id)),
-        ("email_verified".to_owned(), json!(false)),
-        ("phone_verified".to_owned(), json!(false)),
-    ]);
+    data.extend(unverified_claims(user.id));
     data.extend(user.email.as_ref().map(|email| ("email".to_owned(), json!(email))));
     user.user_metadata.clone_from(&data);
     identity.data = data;

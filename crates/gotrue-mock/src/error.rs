@@ -1,5 +1,9 @@
 //! GoTrue's error responses, in the shapes of both API versions.
 
+mod api_version;
+
+pub(crate) use api_version::{ApiVersion, insert_api_version};
+
 use axum::{
     Json,
     body::Body,
@@ -8,10 +12,6 @@ use axum::{
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
-
-/// The request header that asks for an API version, and the response header that confirms it.
-const API_VERSION: &str = "x-supabase-api-version";
-const V2024_01_01: &str = "2024-01-01";
 
 /// An error response of GoTrue.
 #[derive(Clone, Debug)]
@@ -93,6 +93,11 @@ impl GotrueError {
             has_code_header: false,
             ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unexpected_failure", message)
         }
+    }
+
+    /// The answer to a request at which GoTrue panics.
+    pub(crate) fn panicked() -> Self {
+        Self::unexpected_failure("Internal Server Error").without_code()
     }
 
     pub(crate) fn unexpected_failure(message: impl Into<String>) -> Self {
@@ -251,13 +256,6 @@ pub(crate) fn error_response(
     response
 }
 
-/// Inserts the header that confirms the API version of an error.
-pub(crate) fn insert_api_version(headers: &mut HeaderMap, version: ApiVersion) {
-    if version == ApiVersion::V20240101 {
-        headers.insert(API_VERSION, HeaderValue::from_static(V2024_01_01));
-    }
-}
-
 /// Inserts the headers `sb-auth-user-id` and `sb-auth-session-id`, as far as the ids are known.
 pub(crate) fn insert_session_headers(
     headers: &mut HeaderMap,
@@ -274,34 +272,4 @@ pub(crate) fn insert_session_headers(
 /// The id by which GoTrue's log names a failure.
 fn error_id() -> Uuid {
     uuid::Builder::from_random_bytes(fastrand::u128(..).to_be_bytes()).into_uuid()
-}
-
-/// GoTrue's API version, which decides the shape of errors.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ApiVersion {
-    Initial,
-    V20240101,
-}
-
-impl ApiVersion {
-    /// Returns the newest version that is not after the requested date, and [`Self::Initial`] if
-    /// the request has no valid date.
-    pub(crate) fn from_headers(headers: &HeaderMap) -> Self {
-        let requested = headers.get(API_VERSION).and_then(|value| value.to_str().ok());
-        let requested = requested.filter(|date| {
-            date.len() == V2024_01_01.len()
-                && humantime::parse_rfc3339(&format!("{date}T00:00:00Z")).is_ok()
-        });
-        match requested {
-            Some(date) if date >= V2024_01_01 => Self::V20240101,
-            _ => Self::Initial,
-        }
-    }
-
-    pub(crate) fn body(self, status: StatusCode, code: &str, message: &str) -> Value {
-        match self {
-            Self::Initial => json!({ "code": status.as_u16(), "error_code": code, "msg": message }),
-            Self::V20240101 => json!({ "code": code, "message": message }),
-        }
-    }
 }

@@ -21,6 +21,15 @@ pub(crate) struct Identity {
     pub(crate) updated_at: SystemTime,
 }
 
+/// The data of a new identity of one of the user's own addresses, before the address is added.
+pub(crate) fn unverified_claims(user_id: Uuid) -> Map<String, Value> {
+    Map::from_iter([
+        ("sub".to_owned(), json!(user_id)),
+        ("email_verified".to_owned(), json!(false)),
+        ("phone_verified".to_owned(), json!(false)),
+    ])
+}
+
 impl Identity {
     /// The e-mail address in the identity's data.
     pub(crate) fn email(&self) -> Option<&str> {

@@ -118,8 +118,7 @@ pub(crate) const PKCE_PREFIX: &str = "pkce_";
 
 /// GoTrue's hash of an address and a code: SHA-224 in hexadecimal.
 pub(crate) fn token_hash(address: &str, code: &str) -> String {
-    let digest = digest(&SHA224, format!("{address}{code}").as_bytes());
-    digest.as_ref().iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+    hex::encode(digest(&SHA224, format!("{address}{code}").as_bytes()))
 }
 
 /// A code of six digits.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-use crate::routes::missing;
+use crate::{mounted::is_mounted, routes::missing};
 
 /// The paths of the endpoints that the mock has, under `/auth/v1`.
 const PATHS: [&str; 31] = [
@@ -51,10 +51,17 @@ impl Operation {
     /// The operation of a request's path; `None` if the path is none of GoTrue's endpoints.
     pub(crate) fn from_path(path: &str) -> Option<Self> {
         let path = path.strip_prefix("/auth/v1")?;
-        let path = if path == "/user/" { "/user" } else { path };
+        let pattern = Self::pattern_of(path).or_else(|| {
+            let path = path.strip_suffix('/')?;
+            Self::pattern_of(path).filter(|pattern| is_mounted(pattern))
+        });
+        pattern.map(Self::of_pattern)
+    }
+
+    fn pattern_of(path: &str) -> Option<&'static str> {
         // A path without parameters goes before one that it also matches: `/user/identities/authorize`.
         let exact = paths().find(|pattern| *pattern == path);
-        exact.or_else(|| paths().find(|pattern| matches(pattern, path))).map(Self::of_pattern)
+        exact.or_else(|| paths().find(|pattern| matches(pattern, path)))
     }
 
     fn from_name(name: &str) -> Option<Self> {
@@ -117,6 +124,7 @@ mod tests {
             ("/auth/v1/token", "token"),
             ("/auth/v1/user", "user"),
             ("/auth/v1/user/", "user"),
+            ("/auth/v1/admin/users/1/factors/2/", "admin_users_factors"),
             ("/auth/v1/.well-known/jwks.json", "jwks"),
             ("/auth/v1/.well-known/openid-configuration", "openid_configuration"),
             ("/auth/v1/factors/1", "factors"),

@@ -19,9 +19,9 @@ impl Page {
     pub(crate) fn of(query: Option<&str>) -> Result<Self, GotrueError> {
         let number = unsigned(query, "page", 1)?;
         let per_page = unsigned(query, "per_page", DEFAULT_PER_PAGE)?;
-        // GoTrue divides by it.
+        // GoTrue divides by zero.
         if per_page == 0 {
-            return Err(GotrueError::unexpected());
+            return Err(GotrueError::panicked());
         }
         Ok(Self { number, per_page })
     }

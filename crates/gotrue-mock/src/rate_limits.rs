@@ -15,6 +15,7 @@ use axum::http::HeaderMap;
 use crate::{database::Database, error::GotrueError, mock::Mock, settings::Settings};
 
 const HOUR: Duration = Duration::from_hours(1);
+const MINUTE: Duration = Duration::from_mins(1);
 
 /// The size of a bucket, which no setting changes (recorded: `limit-burst-token`).
 const BURST: f64 = 30.0;
@@ -26,6 +27,8 @@ const REFILL_PERIOD: Duration = Duration::from_mins(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum LimitedRequest {
     AnonymousSignUp,
+    FactorChallenge,
+    FactorVerification,
     MagicLink,
     Otp,
     Recover,
@@ -69,6 +72,10 @@ impl LimitedRequest {
             Self::AnonymousSignUp => {
                 return (f64::from(settings.anonymous_sign_ups_per_hour), HOUR);
             }
+            Self::FactorChallenge | Self::FactorVerification => {
+                let per_minute = f64::from(settings.factor_requests_per_minute.max(1));
+                return (BURST, MINUTE.mul_f64(BURST / per_minute));
+            }
             Self::Token => settings.tokens_per_five_minutes,
             Self::Verify => settings.verifications_per_five_minutes,
             _ => settings.codes_per_five_minutes,
@@ -78,6 +85,16 @@ impl LimitedRequest {
 
     /// Counts a request of the client that the header of the settings names. Without such a header no limit applies.
     pub(crate) fn check(self, mock: &Mock, headers: &HeaderMap) -> Result<(), GotrueError> {
+        self.check_in(mock, &mut mock.database(), headers)
+    }
+
+    /// The same for a caller that has the database.
+    pub(crate) fn check_in(
+        self,
+        mock: &Mock,
+        database: &mut Database,
+        headers: &HeaderMap,
+    ) -> Result<(), GotrueError> {
         let settings = mock.settings();
         let Some(name) = &settings.rate_limit_header else { return Ok(()) };
         let client = headers.get(name.as_str()).and_then(|value| value.to_str().ok());
@@ -86,7 +103,7 @@ impl LimitedRequest {
             return Ok(());
         }
         let (now, bucket) = (mock.now(), self.bucket(settings));
-        if mock.database().rate_limits.take(self, client, bucket, now) {
+        if database.rate_limits.take(self, client, bucket, now) {
             return Ok(());
         }
         let message = "Request rate limit reached";
@@ -149,6 +166,14 @@ pub(crate) fn check_mail(
 }
 
 const TEXT_CODE: &str = "over_sms_send_rate_limit";
+
+/// Checks the time since the last text message for a second factor.
+pub(crate) fn check_factor_text_interval(
+    mock: &Mock,
+    sent_at: Option<SystemTime>,
+) -> Result<(), GotrueError> {
+    check_interval(sent_at, mock.settings().factor_text_interval, TEXT_CODE, mock.now())
+}
 
 /// Checks the time since the user was sent the last text message.
 pub(crate) fn check_text_interval(

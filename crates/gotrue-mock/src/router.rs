@@ -2,17 +2,16 @@
 
 use axum::{
     Router,
-    http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse, Response},
-    routing::{delete, get, post, put},
+    routing::{MethodRouter, delete, get, post, put},
 };
 
 use crate::{
     mock::Mock,
+    mounted::route,
     routes::{
         admin, authorize, callback, consent, control, discovery, factor_verification, factors,
         health, identities, invite, logout, missing, otp, reauthenticate, recover, settings,
-        sign_up, token, user, user_update, verify,
+        sign_up, token, unrouted, user, user_update, verify,
     },
 };
 
@@ -20,66 +19,71 @@ pub(crate) fn router(mock: Mock) -> Router {
     Router::new()
         .nest("/auth/v1", gotrue())
         .nest("/mock", controls())
-        .fallback(not_found)
+        .fallback(unrouted::not_found)
         .with_state(mock)
 }
 
 fn gotrue() -> Router<Mock> {
-    let user = || get(user::get_user).put(user_update::update_user).fallback(user::wrong_method);
-    let router = Router::new()
-        .route("/signup", post(sign_up::sign_up))
-        .route("/token", post(token::token))
-        .route("/logout", post(logout::logout))
-        .route("/user", user())
-        .route("/user/", user())
-        .route("/reauthenticate", get(reauthenticate::reauthenticate))
-        .route("/invite", post(invite::invite))
-        .route("/.well-known/jwks.json", get(discovery::jwks))
-        .route("/.well-known/openid-configuration", get(discovery::openid_configuration))
-        .route("/health", get(health::health))
-        .route("/otp", post(otp::otp))
-        .route("/magiclink", post(otp::magic_link))
-        .route("/recover", post(recover::recover))
-        .route("/resend", post(recover::resend))
-        .route("/verify", get(verify::verify_link).post(verify::verify))
-        .route("/settings", get(settings::settings))
-        .route("/factors", post(factors::enrol))
-        .route("/factors/{id}", delete(factors::delete))
-        .route("/factors/{id}/challenge", post(factors::challenge))
-        .route("/factors/{id}/verify", post(factor_verification::verify))
-        .route("/authorize", get(authorize::authorize))
-        .route(
+    let endpoints = [
+        ("/signup", post(sign_up::sign_up)),
+        ("/token", post(token::token)),
+        ("/logout", post(logout::logout)),
+        ("/user", get(user::get_user).put(user_update::update_user)),
+        ("/reauthenticate", get(reauthenticate::reauthenticate)),
+        ("/invite", post(invite::invite)),
+        ("/.well-known/jwks.json", get(discovery::jwks)),
+        ("/.well-known/openid-configuration", get(discovery::openid_configuration)),
+        ("/health", get(health::health)),
+        ("/otp", post(otp::otp)),
+        ("/magiclink", post(otp::magic_link)),
+        ("/recover", post(recover::recover)),
+        ("/resend", post(recover::resend)),
+        ("/verify", get(verify::verify_link).post(verify::verify)),
+        ("/settings", get(settings::settings)),
+        ("/factors", post(factors::enrol)),
+        ("/factors/{id}", delete(factors::delete)),
+        ("/factors/{id}/challenge", post(factors::challenge)),
+        ("/factors/{id}/verify", post(factor_verification::verify)),
+        ("/authorize", get(authorize::authorize)),
+        (
             "/callback",
             get(callback::callback)
                 .post(callback::callback_by_form)
                 .fallback(callback::wrong_method),
-        )
-        .route("/user/identities/authorize", get(authorize::authorize_linking))
-        .route("/user/identities/{id}", delete(identities::delete_identity));
-    missing::add_to(administration(router))
+        ),
+        ("/user/identities/authorize", get(authorize::authorize_linking)),
+        ("/user/identities/{id}", delete(identities::delete_identity)),
+    ];
+    let endpoints = endpoints.into_iter().chain(administration());
+    let router =
+        endpoints.fold(Router::new(), |router, (path, methods)| route(router, path, methods));
+    missing::add_to(router)
+        .method_not_allowed_fallback(unrouted::wrong_method)
+        .fallback(unrouted::unknown_path)
 }
 
 /// The endpoints that only an administrator may use.
-fn administration(router: Router<Mock>) -> Router<Mock> {
-    router
-        .route("/admin/users", get(admin::list::list).post(admin::create::create))
-        .route(
+fn administration() -> [(&'static str, MethodRouter<Mock>); 9] {
+    [
+        ("/admin/users", get(admin::list::list).post(admin::create::create)),
+        (
             "/admin/users/{id}",
             get(admin::users::get).put(admin::update::update).delete(admin::users::delete),
-        )
-        .route("/admin/users/{id}/factors", get(admin::factors::list))
-        .route(
+        ),
+        ("/admin/users/{id}/factors", get(admin::factors::list)),
+        (
             "/admin/users/{id}/factors/{factor_id}",
             put(admin::factors::update).delete(admin::factors::delete),
-        )
-        .route("/admin/users/{id}/passkeys", get(admin::users::passkeys))
-        .route("/admin/audit", get(admin::audit::audit))
-        .route("/admin/generate_link", post(admin::links::generate))
-        .route("/admin/sso/providers", get(admin::sso::saml_providers))
-        .route(
+        ),
+        ("/admin/users/{id}/passkeys", get(admin::users::passkeys)),
+        ("/admin/audit", get(admin::audit::audit)),
+        ("/admin/generate_link", post(admin::links::generate)),
+        ("/admin/sso/providers", get(admin::sso::saml_providers)),
+        (
             "/admin/custom-providers",
             get(admin::sso::custom_providers).post(admin::sso::create_custom_provider),
-        )
+        ),
+    ]
 }
 
 fn controls() -> Router<Mock> {
@@ -103,22 +107,13 @@ fn controls() -> Router<Mock> {
         )
 }
 
-/// The answer of Go's router to an unknown path.
-pub(crate) async fn not_found() -> Response {
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
-        (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    ];
-    (StatusCode::NOT_FOUND, headers, "404 page not found\n").into_response()
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::UNIX_EPOCH;
 
     use axum::{
         body::Body,
-        http::{Method, Request},
+        http::{Method, Request, StatusCode},
     };
     use tower::ServiceExt;
 

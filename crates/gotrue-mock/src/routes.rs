@@ -20,6 +20,7 @@ pub(crate) mod recover;
 pub(crate) mod settings;
 pub(crate) mod sign_up;
 pub(crate) mod token;
+pub(crate) mod unrouted;
 pub(crate) mod user;
 pub(crate) mod user_update;
 pub(crate) mod verify;

@@ -3,8 +3,11 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    access_token_hook::AccessTokenHook, error::GotrueError, person::Person,
-    routes::settings::PROVIDERS, session_limits::SessionLimits,
+    access_token_hook::AccessTokenHook,
+    error::GotrueError,
+    person::Person,
+    routes::settings::{PROVIDERS, UNLISTED_PROVIDERS},
+    session_limits::SessionLimits,
 };
 
 /// The settings. The defaults are those of a local project: every new user is confirmed at once.
@@ -79,6 +82,9 @@ pub struct Settings {
     pub verifications_per_five_minutes: u32,
     /// Anonymous sign-ups that a client may request in an hour (`GOTRUE_RATE_LIMIT_ANONYMOUS_USERS`).
     pub anonymous_sign_ups_per_hour: u32,
+    /// Challenges, and verifications, of second factors that a client may request in a minute, after a burst of 30
+    /// (`GOTRUE_MFA_RATE_LIMIT_CHALLENGE_AND_VERIFY`).
+    pub factor_requests_per_minute: u32,
     /// Mails that the server sends in an hour (`GOTRUE_RATE_LIMIT_EMAIL_SENT`); `None` for no limit.
     pub mails_per_hour: Option<u32>,
     /// Text messages that the server sends in an hour (`GOTRUE_RATE_LIMIT_SMS_SENT`); `None` for no limit.
@@ -87,6 +93,8 @@ pub struct Settings {
     pub mail_interval: Duration,
     /// The least time between two text messages of one kind to a user (`GOTRUE_SMS_MAX_FREQUENCY`).
     pub text_interval: Duration,
+    /// The least time between two text messages for a second factor (`GOTRUE_MFA_PHONE_MAX_FREQUENCY`).
+    pub factor_text_interval: Duration,
     /// Changes the claims of access tokens.
     pub access_token_hook: Option<AccessTokenHook>,
 }
@@ -100,7 +108,11 @@ impl Default for Settings {
             confirms_phones: true,
             sends_texts: true,
             fixed_codes: BTreeMap::new(),
-            providers: PROVIDERS.map(str::to_owned).to_vec(),
+            providers: PROVIDERS
+                .iter()
+                .chain(&UNLISTED_PROVIDERS)
+                .map(ToString::to_string)
+                .collect(),
             people: BTreeMap::new(),
             code_lifetime: Duration::from_hours(1),
             text_code_lifetime: Duration::from_mins(1),
@@ -124,10 +136,12 @@ impl Default for Settings {
             tokens_per_five_minutes: 150,
             verifications_per_five_minutes: 30,
             anonymous_sign_ups_per_hour: 30,
+            factor_requests_per_minute: 15,
             mails_per_hour: None,
             texts_per_hour: None,
             mail_interval: Duration::ZERO,
             text_interval: Duration::ZERO,
+            factor_text_interval: Duration::ZERO,
             access_token_hook: None,
         }
     }

@@ -2,11 +2,11 @@
 
 use std::time::SystemTime;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Database;
-use crate::user::User;
+use crate::{identity::unverified_claims, user::User};
 
 /// What an identity of an address says: the address, and whether its user has confirmed it.
 #[derive(Clone, Copy, Debug)]
@@ -47,11 +47,7 @@ impl Database {
             known.updated_at = now;
             return;
         }
-        identity.data = Map::from_iter([
-            ("sub".to_owned(), json!(user_id)),
-            ("email_verified".to_owned(), json!(false)),
-            ("phone_verified".to_owned(), json!(false)),
-        ]);
+        identity.data = unverified_claims(user_id);
         identity.data.extend(claims.update());
         user.identities.push(identity);
     }

@@ -21,7 +21,10 @@ use crate::{
     mock::Mock,
     redirect::{encoded, redirect},
     request::query_parameter,
-    routes::{identities::check_linking, settings::PROVIDERS},
+    routes::{
+        identities::check_linking,
+        settings::{PROVIDERS, UNLISTED_PROVIDERS},
+    },
 };
 
 /// The mock's name at the identity providers.
@@ -106,7 +109,8 @@ fn begin(
 
 fn check_provider(mock: &Mock, provider: &str) -> Result<(), GotrueError> {
     let provider = provider.to_lowercase();
-    let reason = if !PROVIDERS.contains(&&*provider) {
+    let mut known = PROVIDERS.into_iter().chain(UNLISTED_PROVIDERS);
+    let reason = if !known.any(|known| known == provider) {
         format!("Provider {provider} could not be found")
     } else if !mock.settings().providers.contains(&provider) {
         "provider is not enabled".to_owned()

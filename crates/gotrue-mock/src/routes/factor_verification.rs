@@ -3,11 +3,7 @@
 //! The session keeps its id and gets a new refresh token. The user's other sessions at aal1 end
 //! (recorded: `mfa-verify`).
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::HeaderMap,
-};
+use axum::{Json, extract::State, http::HeaderMap};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
@@ -19,6 +15,8 @@ use crate::{
     database::Database,
     error::GotrueError,
     mock::Mock,
+    path::PathIds,
+    rate_limits::LimitedRequest,
     request::{bad_json, parse_json_object},
     session_response::SessionTokens,
     user::UserView,
@@ -33,12 +31,14 @@ struct VerifyRequest {
 
 pub(crate) async fn verify(
     State(mock): State<Mock>,
-    Path(id): Path<String>,
+    PathIds(id): PathIds<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
     let (mut database, now) = (mock.database(), mock.now());
     let caller = authenticate(&mock, &database, &headers)?;
+    find_factor(&mut database, caller.user_id, &id)?;
+    LimitedRequest::FactorVerification.check_in(&mock, &mut database, &headers)?;
     let factor = find_factor(&mut database, caller.user_id, &id)?;
     let request: VerifyRequest = parse_json_object(&body, "VerifyFactorParams")?;
     let challenge_id = request.challenge_id.as_deref().map(parse_challenge_id).transpose()?;

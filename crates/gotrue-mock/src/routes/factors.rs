@@ -1,10 +1,6 @@
 //! `/factors`: a user enrols, challenges and deletes second factors.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::HeaderMap,
-};
+use axum::{Json, extract::State, http::HeaderMap};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,13 +10,15 @@ use uuid::Uuid;
 use crate::{
     access_token::unix_seconds,
     authentication::Caller,
-    credentials::parse_phone,
+    credentials::{check_channel, parse_phone},
     database::Database,
     error::GotrueError,
     factor::{Factor, FactorKind},
     mock::Mock,
     one_time_tokens::new_code,
     outbox::Mail,
+    path::PathIds,
+    rate_limits::{self, LimitedRequest},
     request::parse_json_object,
     session::Aal,
     totp,
@@ -82,6 +80,11 @@ fn enrol_totp(
     };
     let secret = totp::new_secret(database.rng());
     let kind = FactorKind::Totp { secret: secret.clone() };
+    // GoTrue makes the checks of every factor first.
+    if let Some(user) = database.user_mut(user_id).filter(|user| user.email.is_none()) {
+        user.check_new_factor(&given.friendly_name, aal, mock.now())?;
+        return Err(GotrueError::unexpected_failure("Error generating QR Code"));
+    }
     let id = add_factor(mock, database, user_id, aal, (&given.friendly_name, kind))?;
     let account = database.user(user_id).map_or("", |user| user.email());
     let uri = totp::uri(&issuer, account, &secret);
@@ -141,17 +144,23 @@ fn add_factor(
 
 pub(crate) async fn challenge(
     State(mock): State<Mock>,
-    Path(id): Path<String>,
+    PathIds(id): PathIds<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
     let mut database = mock.database();
     let caller = authenticate(&mock, &database, &headers)?;
     let factor = find_factor(&mut database, caller.user_id, &id)?;
-    let (factor_id, kind) = (factor.id, factor.kind.clone());
+    let (factor_id, kind, sent_at) = (factor.id, factor.kind.clone(), factor.last_challenged_at);
+    LimitedRequest::FactorChallenge.check_in(&mock, &mut database, &headers)?;
     let code = match &kind {
         FactorKind::Totp { .. } => None,
-        FactorKind::Phone { phone } => Some(send_code(&mock, &mut database, phone, &body)?),
+        FactorKind::Phone { phone } => {
+            let request: ChallengeRequest = parse_json_object(&body, "ChallengeFactorParams")?;
+            check_channel(&request.channel, mock.settings())?;
+            rate_limits::check_factor_text_interval(&mock, sent_at)?;
+            Some(send_code(&mock, &mut database, phone)?)
+        }
     };
     let (challenge_id, now) = (database.new_uuid(), mock.now());
     let user = database.user_mut(caller.user_id);
@@ -165,19 +174,8 @@ pub(crate) async fn challenge(
 }
 
 /// Sends the text message of a challenge. Returns its code.
-fn send_code(
-    mock: &Mock,
-    database: &mut Database,
-    phone: &str,
-    body: &[u8],
-) -> Result<String, GotrueError> {
-    let request: ChallengeRequest = parse_json_object(body, "ChallengeFactorParams")?;
+fn send_code(mock: &Mock, database: &mut Database, phone: &str) -> Result<String, GotrueError> {
     if !mock.settings().sends_texts {
-        if !matches!(&*request.channel, "" | "sms") {
-            let message = "Invalid channel, supported values are 'sms' or 'whatsapp'. 'whatsapp' \
-                           is only supported if Twilio or Twilio Verify is used as the provider.";
-            return Err(GotrueError::bad_request("validation_failed", message));
-        }
         return Err(GotrueError::unexpected_failure("Failed to get SMS provider"));
     }
     let (to, code) = (phone.to_owned(), new_code(database.rng()));
@@ -188,7 +186,7 @@ fn send_code(
 
 pub(crate) async fn delete(
     State(mock): State<Mock>,
-    Path(id): Path<String>,
+    PathIds(id): PathIds<String>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, GotrueError> {
     let mut database = mock.database();
@@ -209,7 +207,7 @@ pub(crate) async fn delete(
 
 /// Authenticates a user who is not anonymous. GoTrue believes the access token in this (recorded:
 /// `anonymous-converted-token`).
-pub(super) fn authenticate(
+pub(crate) fn authenticate(
     mock: &Mock,
     database: &Database,
     headers: &HeaderMap,

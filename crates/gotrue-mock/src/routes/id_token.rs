@@ -223,7 +223,7 @@ impl IdTokenGrant {
             let message = "Passed nonce and nonce in id_token should either both exist or not.";
             return Err(invalid_request(message));
         }
-        let hash = hexadecimal(digest(&SHA256, self.nonce.as_bytes()).as_ref());
+        let hash = hex::encode(digest(&SHA256, self.nonce.as_bytes()));
         if in_token.is_empty() || in_token == hash {
             return Ok(());
         }
@@ -241,10 +241,6 @@ fn with_identities(mut tokens: SessionTokens, identities: &[Identity]) -> Sessio
         *shown = identities;
     }
     tokens
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// The claim `aud`, which is a text or a list.

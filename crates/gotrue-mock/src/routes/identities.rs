@@ -1,26 +1,27 @@
 //! `DELETE /user/identities/{id}`: unlinks an identity from its user.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::HeaderMap,
-};
+use axum::{Json, extract::State, http::HeaderMap};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{authentication::Caller, error::GotrueError, mock::Mock};
+use crate::{authentication::Caller, error::GotrueError, mock::Mock, path::PathIds};
 
 /// The user keeps the sessions, and the address if another identity has it.
 pub(crate) async fn delete_identity(
     State(mock): State<Mock>,
-    Path(id): Path<String>,
+    PathIds(id): PathIds<String>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, GotrueError> {
     let mut database = mock.database();
-    let Caller { user_id, .. } = Caller::authenticate(&mock, &database, &headers)?;
+    let caller = Caller::authenticate(&mock, &database, &headers)?;
     check_linking(&mock)?;
     let id = Uuid::try_parse(&id)
         .map_err(|_| GotrueError::not_found("validation_failed", "identity_id must be an UUID"))?;
+    if !caller.has_audience_of(&headers) {
+        let message = "Token audience doesn't match request audience";
+        return Err(GotrueError::forbidden("unexpected_audience", message));
+    }
+    let user_id = caller.user_id;
     let user = database.user_mut(user_id).ok_or_else(GotrueError::unexpected)?;
     if user.identities.len() <= 1 {
         let message = "User must have at least 1 identity after unlinking";

@@ -5,16 +5,11 @@ use axum::{
     Router,
     extract::State,
     http::{HeaderMap, Method, Uri},
-    response::{IntoResponse, Response},
     routing::{MethodFilter, on},
 };
 
 use crate::{
-    authentication::{Caller, require_administrator},
-    error::GotrueError,
-    mock::Mock,
-    router::not_found,
-    routes::identities::check_linking,
+    error::GotrueError, mock::Mock, mounted::route, routes::unrouted::check_caller,
     settings::Feature,
 };
 
@@ -57,19 +52,23 @@ pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
     ENDPOINTS.into_iter().map(|(path, _)| path)
 }
 
-/// Adds the endpoints, and the answer to unknown paths.
+/// Adds the endpoints.
 pub(crate) fn add_to(router: Router<Mock>) -> Router<Mock> {
     let router = ENDPOINTS.into_iter().fold(router, |router, (path, methods)| {
-        let answer = move |State(mock): State<Mock>, method: Method, headers: HeaderMap| async move {
-            missing(&mock, &method, path, &headers)
+        let answer = move |State(mock): State<Mock>, request: (Method, Uri, HeaderMap)| async move {
+            missing(&mock, path, &request)
         };
-        router.route(path, on(methods, answer))
+        route(router, path, on(methods, answer))
     });
-    router.fallback(unknown)
+    router
 }
 
-fn missing(mock: &Mock, method: &Method, path: &str, headers: &HeaderMap) -> GotrueError {
-    if let Err(error) = check_caller(mock, path, headers) {
+fn missing(
+    mock: &Mock,
+    path: &str,
+    (method, uri, headers): &(Method, Uri, HeaderMap),
+) -> GotrueError {
+    if let Err(error) = check_caller(mock, uri.path(), headers) {
         return error;
     }
     let disabled = feature(path).filter(|feature| mock.settings().disabled.contains(feature));
@@ -77,28 +76,6 @@ fn missing(mock: &Mock, method: &Method, path: &str, headers: &HeaderMap) -> Got
         || GotrueError::not_implemented(&format!("{method} {path}")),
         Feature::disabled_error,
     )
-}
-
-/// The answer of Go's router to an unknown path. GoTrue looks at the credentials first (recorded:
-/// `route-unknown-under-admin`).
-async fn unknown(State(mock): State<Mock>, uri: Uri, headers: HeaderMap) -> Response {
-    match check_caller(&mock, uri.path(), &headers) {
-        Ok(()) => not_found().await,
-        Err(error) => error.into_response(),
-    }
-}
-
-/// Looks at the credentials that GoTrue requires under this path.
-fn check_caller(mock: &Mock, path: &str, headers: &HeaderMap) -> Result<(), GotrueError> {
-    let mut segments = path.split('/').skip(1);
-    match segments.next() {
-        Some("admin") => require_administrator(mock, headers),
-        Some("user" | "factors") => {
-            Caller::authenticate(mock, &mock.database(), headers)?;
-            if segments.next() == Some("identities") { check_linking(mock) } else { Ok(()) }
-        }
-        _ => Ok(()),
-    }
 }
 
 fn feature(path: &str) -> Option<Feature> {

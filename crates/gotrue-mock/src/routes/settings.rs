@@ -5,7 +5,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{mock::Mock, settings::Feature};
 
-/// The identity providers that GoTrue knows.
+/// Identity providers that GoTrue knows, and does not list at `GET /settings`.
+pub(crate) const UNLISTED_PROVIDERS: [&str; 2] = ["vercel_marketplace", "x"];
+
+/// The other identity providers that GoTrue knows.
 pub(crate) const PROVIDERS: [&str; 23] = [
     "apple",
     "azure",

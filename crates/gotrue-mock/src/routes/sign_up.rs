@@ -1,5 +1,9 @@
 //! `POST /signup`: a new user by e-mail address, phone number, or anonymous.
 
+mod creation;
+
+pub(crate) use creation::{Address, SignUp, SignedUp, create};
+
 use std::time::SystemTime;
 
 use axum::{
@@ -15,12 +19,12 @@ use uuid::Uuid;
 
 use crate::{
     credentials::{check_channel, check_password, parse_email, parse_phone},
-    database::{Database, add_identity},
+    database::Database,
     error::GotrueError,
-    flow_state::{Challenge, FlowState},
-    mailer::{self, Redirect},
+    flow_state::Challenge,
+    mailer::Redirect,
     mock::Mock,
-    rate_limits::{self, LimitedRequest},
+    rate_limits::LimitedRequest,
     request::parse_json_object,
     session_response::begin_session,
     settings::Settings,
@@ -37,33 +41,6 @@ struct Body {
     data: Option<Map<String, Value>>,
     code_challenge: String,
     code_challenge_method: String,
-}
-
-/// A sign-up whose form is valid.
-pub(crate) struct SignUp {
-    pub(crate) address: Address,
-    pub(crate) password: String,
-    pub(crate) data: Map<String, Value>,
-    pub(crate) challenge: Challenge,
-}
-
-/// How a user can be reached.
-#[derive(Clone, Debug)]
-pub(crate) enum Address {
-    /// In lower case.
-    Email(String),
-    /// Digits only.
-    Phone(String),
-}
-
-/// What a sign-up did.
-pub(crate) enum SignedUp {
-    /// The user was confirmed at once.
-    Confirmed(Uuid),
-    /// A mail or a text message was sent.
-    ToConfirm(Uuid),
-    /// The address belongs to this user, who has confirmed it.
-    Exists(Uuid),
 }
 
 pub(crate) async fn sign_up(
@@ -185,113 +162,6 @@ fn sign_up_anonymously(mock: &Mock, data: Map<String, Value>) -> Result<Response
 /// Where one kind of address is confirmed without a message, GoTrue does not hide whether an address is known.
 fn confirms_any(mock: &Mock) -> bool {
     mock.settings().confirms_emails || mock.settings().confirms_phones
-}
-
-/// Creates the user, or finds the unconfirmed one of the same address, and confirms the address or sends a code. An error
-/// changes no row, because GoTrue does this in one transaction (recorded: `signup-method-unknown`).
-pub(crate) fn create(
-    mock: &Mock,
-    database: &mut Database,
-    sign_up: &SignUp,
-    redirect: &Redirect,
-) -> Result<SignedUp, GotrueError> {
-    database.transaction(|database| create_rows(mock, database, sign_up, redirect))
-}
-
-fn create_rows(
-    mock: &Mock,
-    database: &mut Database,
-    sign_up: &SignUp,
-    redirect: &Redirect,
-) -> Result<SignedUp, GotrueError> {
-    let now = mock.now();
-    let known = sign_up.address.find(database);
-    let is_confirmed = |user: &User| match sign_up.address {
-        Address::Email(_) => user.email_confirmed_at.is_some(),
-        Address::Phone(_) => user.phone_confirmed_at.is_some(),
-    };
-    let (id, provider) = match known {
-        Some(user) if is_confirmed(user) => return Ok(SignedUp::Exists(user.id)),
-        // The password and the metadata are not taken: the address may belong to another person.
-        Some(user) => (user.id, sign_up.address.provider()),
-        None => (insert_new(database, sign_up, now), sign_up.address.provider()),
-    };
-    ensure_identity(database, id, provider, &sign_up.data, now);
-    let settings = mock.settings();
-    match &sign_up.address {
-        Address::Email(_) if settings.confirms_emails => {
-            if let Some(user) = database.user_mut(id) {
-                user.confirm_email(now);
-            }
-            Ok(SignedUp::Confirmed(id))
-        }
-        Address::Phone(_) if settings.confirms_phones => {
-            if let Some(user) = database.user_mut(id) {
-                user.confirm_phone(now);
-            }
-            Ok(SignedUp::Confirmed(id))
-        }
-        Address::Email(_) => {
-            if sign_up.challenge.is_given() {
-                let auth_code = database.new_uuid();
-                let challenge = sign_up.challenge.clone();
-                let flow = FlowState::new(id, auth_code, "email/signup", challenge, now)?;
-                database.flow_states.push(flow);
-            }
-            let sent_at = database.user(id).and_then(|user| user.confirmation_sent_at);
-            rate_limits::check_mail(mock, database, sent_at)?;
-            mailer::send_confirmation(mock, database, id, redirect, sign_up.challenge.is_given());
-            Ok(SignedUp::ToConfirm(id))
-        }
-        Address::Phone(phone) => {
-            mailer::send_text(mock, database, id, phone)?;
-            Ok(SignedUp::ToConfirm(id))
-        }
-    }
-}
-
-impl Address {
-    fn find<'a>(&self, database: &'a Database) -> Option<&'a User> {
-        match self {
-            Self::Email(email) => database.duplicated_email(email, None),
-            Self::Phone(phone) => database.user_by_phone(phone),
-        }
-    }
-
-    fn provider(&self) -> &'static str {
-        match self {
-            Self::Email(_) => "email",
-            Self::Phone(_) => "phone",
-        }
-    }
-}
-
-fn insert_new(database: &mut Database, sign_up: &SignUp, now: SystemTime) -> Uuid {
-    let mut user = User::new(database.new_uuid(), now);
-    match &sign_up.address {
-        Address::Email(email) => user.email = Some(email.clone()),
-        Address::Phone(phone) => user.phone = Some(phone.clone()),
-    }
-    user.password = Some(sign_up.password.clone().into());
-    let id = user.id;
-    database.insert_user(user);
-    id
-}
-
-fn ensure_identity(
-    database: &mut Database,
-    id: Uuid,
-    provider: &str,
-    data: &Map<String, Value>,
-    now: SystemTime,
-) {
-    let identity = database.new_identity(id, provider, now);
-    if let Some(user) = database.user_mut(id)
-        && user.identity(provider).is_none()
-    {
-        user.user_metadata.clone_from(data);
-        add_identity(user, identity);
-    }
 }
 
 /// GoTrue's `sanitizeUser`: a repeated sign-up gets a user that does not exist, so that a stranger does not learn which

@@ -27,6 +27,7 @@ use crate::{
     error::GotrueError,
     flow_state::{Challenge, FlowState},
     mailer::{self, Redirect},
+    metadata::merge,
     mock::Mock,
     one_time_tokens::CodeKind,
     rate_limits::{self, LimitedRequest},
@@ -222,12 +223,7 @@ impl UserUpdate {
         let user = database.user_mut(user_id).ok_or_else(user_not_found)?;
         let was_confirmed = user.email_confirmed_at.or(user.phone_confirmed_at).is_some();
         user.updated_at = now;
-        for (name, value) in self.data.unwrap_or_default() {
-            match value {
-                Value::Null => drop(user.user_metadata.remove(&name)),
-                value => drop(user.user_metadata.insert(name, value)),
-            }
-        }
+        merge(&mut user.user_metadata, self.data.unwrap_or_default());
         if let Some(password) = self.password {
             database.set_password(user_id, password, now);
             database.delete_sessions_of(user_id, session_id);

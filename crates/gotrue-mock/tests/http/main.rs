@@ -8,6 +8,7 @@
 mod codes;
 mod control;
 mod endings;
+mod factors;
 mod faults;
 mod gotrue;
 mod harness;
@@ -16,4 +17,5 @@ mod operations;
 mod passwords;
 mod providers;
 mod recordings;
+mod routing;
 mod transactions;

@@ -12,12 +12,13 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::form::{UserForm, merge};
+use super::form::UserForm;
 use crate::{
     authentication::require_administrator,
     credentials::LONGEST_PASSWORD,
     database::{AddressClaims, Database},
     error::GotrueError,
+    metadata::merge,
     mock::Mock,
     request::parse_json_object,
     routes::otp::new_password,

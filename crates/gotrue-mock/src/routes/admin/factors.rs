@@ -1,10 +1,6 @@
 //! `/admin/users/{id}/factors`: the second factors of a user.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::HeaderMap,
-};
+use axum::{Json, extract::State, http::HeaderMap};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,13 +14,14 @@ use crate::{
     error::GotrueError,
     factor::{Factor, FactorKind},
     mock::Mock,
+    path::PathIds,
     request::parse_json_object,
     routes::factors::find_factor,
 };
 
 pub(crate) async fn list(
     State(mock): State<Mock>,
-    Path(id): Path<String>,
+    PathIds(id): PathIds<String>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, GotrueError> {
     require_administrator(&mock, &headers)?;
@@ -43,7 +40,7 @@ struct FactorUpdate {
 /// Changes the name of a factor, and the number if text messages go to it.
 pub(crate) async fn update(
     State(mock): State<Mock>,
-    Path((id, factor_id)): Path<(String, String)>,
+    PathIds((id, factor_id)): PathIds<(String, String)>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
@@ -65,7 +62,7 @@ pub(crate) async fn update(
 /// Deletes a factor. Returns it as it was.
 pub(crate) async fn delete(
     State(mock): State<Mock>,
-    Path((id, factor_id)): Path<(String, String)>,
+    PathIds((id, factor_id)): PathIds<(String, String)>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, GotrueError> {
     require_administrator(&mock, &headers)?;

@@ -82,14 +82,3 @@ impl Ban {
         }
     }
 }
-
-/// Changes metadata: the value `null` deletes a member, and members that are not named stay.
-pub(super) fn merge(metadata: &mut Map<String, Value>, updates: Map<String, Value>) {
-    for (name, value) in updates {
-        if value.is_null() {
-            metadata.remove(&name);
-        } else {
-            metadata.insert(name, value);
-        }
-    }
-}

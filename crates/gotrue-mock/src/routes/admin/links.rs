@@ -13,13 +13,14 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::{create::email_exists, form::merge};
+use super::create::email_exists;
 use crate::{
     authentication::require_administrator,
     credentials::{check_password, parse_email},
     database::Database,
     error::GotrueError,
     mailer::Redirect,
+    metadata::merge,
     mock::Mock,
     one_time_tokens::{CodeKind, new_code, token_hash},
     request::parse_json_object,

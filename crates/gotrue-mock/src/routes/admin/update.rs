@@ -6,18 +6,14 @@
 
 use std::time::SystemTime;
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::HeaderMap,
-};
+use axum::{Json, extract::State, http::HeaderMap};
 use bytes::Bytes;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    form::{Ban, UserForm, merge},
+    form::{Ban, UserForm},
     users::find_user,
 };
 use crate::{
@@ -25,7 +21,9 @@ use crate::{
     credentials::check_password,
     database::{AddressClaims, Database},
     error::GotrueError,
+    metadata::merge,
     mock::Mock,
+    path::PathIds,
     request::parse_json_object,
     user::{User, UserView},
 };
@@ -40,7 +38,7 @@ struct Change {
 
 pub(crate) async fn update(
     State(mock): State<Mock>,
-    Path(id): Path<String>,
+    PathIds(id): PathIds<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {

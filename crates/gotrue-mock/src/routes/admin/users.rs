@@ -1,10 +1,6 @@
 //! `GET` and `DELETE /admin/users/{id}`: one user.
 
-use axum::{
-    Json,
-    extract::{Path, State},
-    http::HeaderMap,
-};
+use axum::{Json, extract::State, http::HeaderMap};
 use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -14,6 +10,7 @@ use crate::{
     database::Database,
     error::GotrueError,
     mock::Mock,
+    path::PathIds,
     request::parse_json_object,
     routes::user::user_not_found,
     user::{User, UserView},
@@ -21,7 +18,7 @@ use crate::{
 
 pub(crate) async fn get(
     State(mock): State<Mock>,
-    Path(id): Path<String>,
+    PathIds(id): PathIds<String>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, GotrueError> {
     require_administrator(&mock, &headers)?;
@@ -31,7 +28,7 @@ pub(crate) async fn get(
 /// The mock has no passkeys, so that the list of every user is empty.
 pub(crate) async fn passkeys(
     State(mock): State<Mock>,
-    Path(id): Path<String>,
+    PathIds(id): PathIds<String>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, GotrueError> {
     require_administrator(&mock, &headers)?;
@@ -48,7 +45,7 @@ struct Deletion {
 /// Deletes a user, or with `should_soft_delete` only what is personal in the row.
 pub(crate) async fn delete(
     State(mock): State<Mock>,
-    Path(id): Path<String>,
+    PathIds(id): PathIds<String>,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
@@ -69,7 +66,7 @@ pub(crate) async fn delete(
 }
 
 /// The user of the path.
-pub(super) fn find_user<'d>(database: &'d Database, id: &str) -> Result<&'d User, GotrueError> {
+pub(crate) fn find_user<'d>(database: &'d Database, id: &str) -> Result<&'d User, GotrueError> {
     let id = id
         .parse()
         .map_err(|_| GotrueError::not_found("validation_failed", "user_id must be an UUID"))?;

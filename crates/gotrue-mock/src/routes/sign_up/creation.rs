@@ -1,0 +1,150 @@
+//! Creates the user of a sign-up, and confirms the address or sends a code to it.
+
+use std::time::SystemTime;
+
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::{
+    database::{Database, add_identity},
+    error::GotrueError,
+    flow_state::{Challenge, FlowState},
+    mailer::{self, Redirect},
+    mock::Mock,
+    rate_limits,
+    user::User,
+};
+
+/// A sign-up whose form is valid.
+pub(crate) struct SignUp {
+    pub(crate) address: Address,
+    pub(crate) password: String,
+    pub(crate) data: Map<String, Value>,
+    pub(crate) challenge: Challenge,
+}
+
+/// How a user can be reached.
+#[derive(Clone, Debug)]
+pub(crate) enum Address {
+    /// In lower case.
+    Email(String),
+    /// Digits only.
+    Phone(String),
+}
+
+/// What a sign-up did.
+pub(crate) enum SignedUp {
+    /// The user was confirmed at once.
+    Confirmed(Uuid),
+    /// A mail or a text message was sent.
+    ToConfirm(Uuid),
+    /// The address belongs to this user, who has confirmed it.
+    Exists(Uuid),
+}
+
+/// Creates the user, or finds the unconfirmed one of the same address, and confirms the address or sends a code. An error
+/// changes no row, because GoTrue does this in one transaction (recorded: `signup-method-unknown`).
+pub(crate) fn create(
+    mock: &Mock,
+    database: &mut Database,
+    sign_up: &SignUp,
+    redirect: &Redirect,
+) -> Result<SignedUp, GotrueError> {
+    database.transaction(|database| create_rows(mock, database, sign_up, redirect))
+}
+
+fn create_rows(
+    mock: &Mock,
+    database: &mut Database,
+    sign_up: &SignUp,
+    redirect: &Redirect,
+) -> Result<SignedUp, GotrueError> {
+    let now = mock.now();
+    let known = sign_up.address.find(database);
+    let is_confirmed = |user: &User| match sign_up.address {
+        Address::Email(_) => user.email_confirmed_at.is_some(),
+        Address::Phone(_) => user.phone_confirmed_at.is_some(),
+    };
+    let (id, provider) = match known {
+        Some(user) if is_confirmed(user) => return Ok(SignedUp::Exists(user.id)),
+        // The password and the metadata are not taken: the address may belong to another person.
+        Some(user) => (user.id, sign_up.address.provider()),
+        None => (insert_new(database, sign_up, now), sign_up.address.provider()),
+    };
+    ensure_identity(database, id, provider, &sign_up.data, now);
+    let settings = mock.settings();
+    match &sign_up.address {
+        Address::Email(_) if settings.confirms_emails => {
+            if let Some(user) = database.user_mut(id) {
+                user.confirm_email(now);
+            }
+            Ok(SignedUp::Confirmed(id))
+        }
+        Address::Phone(_) if settings.confirms_phones => {
+            if let Some(user) = database.user_mut(id) {
+                user.confirm_phone(now);
+            }
+            Ok(SignedUp::Confirmed(id))
+        }
+        Address::Email(_) => {
+            if sign_up.challenge.is_given() {
+                let auth_code = database.new_uuid();
+                let challenge = sign_up.challenge.clone();
+                let flow = FlowState::new(id, auth_code, "email/signup", challenge, now)?;
+                database.flow_states.push(flow);
+            }
+            let sent_at = database.user(id).and_then(|user| user.confirmation_sent_at);
+            rate_limits::check_mail(mock, database, sent_at)?;
+            mailer::send_confirmation(mock, database, id, redirect, sign_up.challenge.is_given());
+            Ok(SignedUp::ToConfirm(id))
+        }
+        Address::Phone(phone) => {
+            mailer::send_text(mock, database, id, phone)?;
+            Ok(SignedUp::ToConfirm(id))
+        }
+    }
+}
+
+impl Address {
+    fn find<'a>(&self, database: &'a Database) -> Option<&'a User> {
+        match self {
+            Self::Email(email) => database.duplicated_email(email, None),
+            Self::Phone(phone) => database.user_by_phone(phone),
+        }
+    }
+
+    pub(super) fn provider(&self) -> &'static str {
+        match self {
+            Self::Email(_) => "email",
+            Self::Phone(_) => "phone",
+        }
+    }
+}
+
+fn insert_new(database: &mut Database, sign_up: &SignUp, now: SystemTime) -> Uuid {
+    let mut user = User::new(database.new_uuid(), now);
+    match &sign_up.address {
+        Address::Email(email) => user.email = Some(email.clone()),
+        Address::Phone(phone) => user.phone = Some(phone.clone()),
+    }
+    user.password = Some(sign_up.password.clone().into());
+    let id = user.id;
+    database.insert_user(user);
+    id
+}
+
+fn ensure_identity(
+    database: &mut Database,
+    id: Uuid,
+    provider: &str,
+    data: &Map<String, Value>,
+    now: SystemTime,
+) {
+    let identity = database.new_identity(id, provider, now);
+    if let Some(user) = database.user_mut(id)
+        && user.identity(provider).is_none()
+    {
+        user.user_metadata.clone_from(data);
+        add_identity(user, identity);
+    }
+}
