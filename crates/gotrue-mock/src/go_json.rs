@@ -1,5 +1,11 @@
 //! The errors of Go's `encoding/json` for members of the wrong type, which GoTrue shows.
 
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor},
+};
 use serde_json::{Map, Value};
 
 /// A type of Go that a member of a request has.
@@ -32,20 +38,77 @@ pub(crate) fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Go's error for the first member of the wrong type (recorded: `body-wrong-type-otp`).
-pub(crate) fn type_error(members: &Map<String, Value>, go_struct: &str) -> Option<String> {
-    members.iter().find_map(|(name, value)| {
-        let expected = match (type_of(name), value) {
-            (GoType::Text, Value::String(_))
-            | (GoType::Bool, Value::Bool(_))
-            | (GoType::Object, Value::Object(_)) => return None,
-            (GoType::Text, _) => "string",
-            (GoType::Bool, _) => "bool",
-            (GoType::Object, _) => "map[string]interface {}",
+/// Go's error for the first member in the document that has the wrong type for `T` (recorded: `body-wrong-type-otp`). Members
+/// that `T` does not have are ignored.
+pub(crate) fn type_error<T: DeserializeOwned>(body: &[u8], go_struct: &str) -> Option<String> {
+    let Members(members) = serde_json::from_slice(body).ok()?;
+    members.into_iter().filter(|(_, value)| !value.is_null()).find_map(|(name, value)| {
+        let kind = kind(&value);
+        let expected = match type_of(&name) {
+            GoType::Text => "string",
+            GoType::Bool => "bool",
+            GoType::Object => "map[string]interface {}",
         };
-        let kind = kind(value);
-        Some(format!(
+        let message = format!(
             "json: cannot unmarshal {kind} into Go struct field {go_struct}.{name} of type {expected}"
-        ))
+        );
+        let alone = Value::Object(Map::from_iter([(name, value)]));
+        serde_json::from_value::<T>(alone).is_err().then_some(message)
     })
+}
+
+/// The members of an object in the order of the document.
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(Members(members))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Body {
+        email: String,
+        phone: String,
+        create_user: bool,
+        data: Option<Map<String, Value>>,
+    }
+
+    #[test]
+    fn the_first_wrong_member_of_the_document_is_blamed_and_unknown_ones_are_ignored() {
+        let error = |body: &str| type_error::<Body>(body.as_bytes(), "Params");
+        let of = |kind: &str, name: &str, expected: &str| {
+            let begin = format!("json: cannot unmarshal {kind} into Go struct field");
+            Some(format!("{begin} Params.{name} of type {expected}"))
+        };
+        let body = r#"{"a":1,"phone":2,"email":3}"#;
+        assert_eq!(error(body), of("number", "phone", "string"));
+        let body = r#"{"phone":null,"create_user":"x","email":[]}"#;
+        assert_eq!(error(body), of("string", "create_user", "bool"));
+        assert_eq!(error(r#"{"data":[]}"#), of("array", "data", "map[string]interface {}"));
+        assert_eq!(error(r#"{"other":1,"email":"x"}"#), None);
+    }
 }

@@ -37,8 +37,8 @@ pub(crate) fn parse_json_object<T: Default + DeserializeOwned>(
         }
     };
     members.retain(|_, value| !value.is_null());
-    serde_json::from_value(Value::Object(members.clone())).map_err(|error| {
-        let message = go_json::type_error(&members, go_type);
+    serde_json::from_value(Value::Object(members)).map_err(|error| {
+        let message = go_json::type_error::<T>(body, go_type);
         bad_json(&message.unwrap_or_else(|| error.to_string()))
     })
 }
