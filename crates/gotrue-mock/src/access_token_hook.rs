@@ -21,6 +21,9 @@ type Function = dyn Fn(&Value) -> Option<Value> + Send + Sync;
 /// 1. An output with `claims` replaces the claims of the token.
 /// 2. An output with `error` (`http_code`, `message`) refuses the token.
 /// 3. `None` is a hook that fails.
+///
+/// The function runs inside a transaction of the mock's database, as a PostgreSQL function does. It must not call a method
+/// of [`Mock`](crate::Mock) or send a request to the mock: both would wait for the transaction for ever.
 #[derive(Clone)]
 pub struct AccessTokenHook {
     uri: String,

@@ -1,12 +1,44 @@
 //! The log of the requests that the mock received.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt,
+};
 
 use axum::http::request::Parts;
 use serde::Serialize;
 
-/// The most calls in the log. The log then drops the oldest call for each new one.
-pub(crate) const MAX_CALLS: usize = 50_000;
+/// The most calls in the log.
+const MAX_CALLS: usize = 50_000;
+
+/// The most bytes of text in the log: 64 MiB.
+const MAX_BYTES: usize = 64 << 20;
+
+/// The newest calls, oldest first. Above its limits the log drops the oldest calls.
+#[derive(Debug, Default)]
+pub(crate) struct CallLog {
+    calls: VecDeque<Call>,
+    bytes: usize,
+}
+
+impl CallLog {
+    pub(crate) fn push(&mut self, call: Call) {
+        self.bytes += call.size();
+        self.calls.push_back(call);
+        while self.calls.len() > MAX_CALLS || self.bytes > MAX_BYTES {
+            let Some(oldest) = self.calls.pop_front() else { return };
+            self.bytes -= oldest.size();
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Call> {
+        self.calls.iter()
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
 
 /// One request as it arrived. Requests to the control routes, CORS preflights and requests whose
 /// body is over 1 MiB are not logged.
@@ -40,6 +72,14 @@ impl Call {
         }
     }
 
+    /// The bytes of its texts.
+    fn size(&self) -> usize {
+        let values = |values: &Vec<String>| values.iter().map(String::len).sum::<usize>();
+        let headers = self.headers.iter().map(|(name, texts)| name.len() + values(texts));
+        let texts = [&self.method, &self.path, &self.query, &self.body];
+        texts.map(String::len).into_iter().chain(headers).sum()
+    }
+
     /// The first value of the header with this name, which must be in lower case.
     #[must_use]
     pub fn header(&self, name: &str) -> Option<&str> {
@@ -51,5 +91,36 @@ impl Call {
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}?{}", self.method, self.path, self.query)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(path: usize, body: usize) -> Call {
+        Call {
+            method: String::new(),
+            path: path.to_string(),
+            query: String::new(),
+            headers: BTreeMap::new(),
+            body: "x".repeat(body),
+        }
+    }
+
+    #[test]
+    fn the_log_drops_the_oldest_calls_above_64_mib_or_50_000_calls() {
+        let mut log = CallLog::default();
+        for number in 0..70 {
+            log.push(call(number, 1 << 20));
+        }
+        let kept: Vec<_> = log.iter().map(|call| call.path.clone()).collect();
+        assert_eq!((kept.len(), kept.first().map(String::as_str)), (63, Some("7")));
+        log.clear();
+        for number in 0..=MAX_CALLS {
+            log.push(call(number, 0));
+        }
+        assert_eq!(log.iter().count(), MAX_CALLS);
+        assert_eq!(log.iter().next().map(|call| &*call.path), Some("1"));
     }
 }

@@ -1,7 +1,6 @@
 //! The mock's configuration and its state.
 
 use std::{
-    collections::VecDeque,
     fmt,
     net::SocketAddr,
     num::NonZeroU32,
@@ -14,7 +13,7 @@ use std::{
 
 use crate::{
     algorithm::Algorithm,
-    calls::{Call, MAX_CALLS},
+    calls::{Call, CallLog},
     clock::MockClock,
     database::Database,
     faults::Fault,
@@ -83,7 +82,7 @@ struct Inner {
     /// The active faults, oldest first.
     faults: Mutex<Vec<Fault>>,
     /// The log of calls, oldest first.
-    calls: Mutex<VecDeque<Call>>,
+    calls: Mutex<CallLog>,
 }
 
 impl Mock {
@@ -186,16 +185,12 @@ impl Mock {
         lock(&self.0.database)
     }
 
-    pub(crate) fn call_log(&self) -> MutexGuard<'_, VecDeque<Call>> {
+    pub(crate) fn call_log(&self) -> MutexGuard<'_, CallLog> {
         lock(&self.0.calls)
     }
 
     pub(crate) fn record_call(&self, call: Call) {
-        let mut calls = self.call_log();
-        if calls.len() == MAX_CALLS {
-            calls.pop_front();
-        }
-        calls.push_back(call);
+        self.call_log().push(call);
     }
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Vec<Fault>> {
