@@ -44,7 +44,9 @@ pub(crate) fn send_email_codes(
         let link = Some(redirect.link(mock, &hash, kind));
         mails.push(Mail { to, kind, token, token_hash: Some(hash), link });
     }
-    database.outbox.extend(mails);
+    for mail in mails {
+        database.send(mail);
+    }
 }
 
 /// A code for a new e-mail address was right. If both addresses must confirm the change, the first code only counts, and

@@ -2,11 +2,14 @@
 
 mod address_identities;
 mod addresses;
+mod flow_states;
 mod identities;
+mod outbox;
 mod refresh;
 mod soft_delete;
 mod table;
 mod transaction;
+mod users;
 
 pub(crate) use address_identities::AddressClaims;
 pub(crate) use transaction::TransactionError;
@@ -32,12 +35,13 @@ use crate::{
 pub(crate) use refresh::RefreshError;
 use refresh::refresh_token;
 use table::Table;
+use users::{UserKey, UserTable};
 
 /// The rows, and the generator of ids and refresh tokens.
 pub(crate) struct Database {
     seed: Option<u64>,
     rng: fastrand::Rng,
-    users: Table<Uuid, User>,
+    users: UserTable,
     /// The e-mail addresses in lower case, with the ids of their users.
     emails: Table<String, Uuid>,
     /// The phone numbers, with the ids of their users.
@@ -62,7 +66,7 @@ impl Database {
         Self {
             seed,
             rng: seed.map_or_else(fastrand::Rng::new, fastrand::Rng::with_seed),
-            users: Table::default(),
+            users: UserTable::default(),
             emails: Table::default(),
             phones: Table::default(),
             flow_states: Vec::new(),
@@ -104,7 +108,8 @@ impl Database {
 
     /// The user whose codes have a row of one of these kinds with this hash.
     pub(crate) fn user_by_token_hash(&self, kinds: &[CodeKind], token_hash: &str) -> Option<&User> {
-        self.users.values().find(|user| user.codes.has_row(kinds, token_hash))
+        let users = self.users.find(&UserKey::TokenHash(token_hash.to_owned()));
+        users.into_iter().find(|user| user.codes.has_row(kinds, token_hash))
     }
 
     /// The generator of codes, ids and refresh tokens.

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use uuid::Uuid;
 
-use crate::{database::Database, error::GotrueError, flow_state::FlowState};
+use crate::{database::Database, error::GotrueError};
 
 /// What the request to `GET /authorize` said.
 #[derive(Clone, Debug)]
@@ -53,12 +53,5 @@ impl ExternalFlow {
             return Err(GotrueError::bad_request("flow_state_already_used", message));
         }
         flow.external.clone().ok_or_else(not_found)
-    }
-}
-
-impl Database {
-    /// The flow at an identity provider with this parameter `state`.
-    pub(crate) fn flow_state_mut(&mut self, state: Uuid) -> Option<&mut FlowState> {
-        self.flow_states.iter_mut().find(|flow| flow.has_state(state))
     }
 }

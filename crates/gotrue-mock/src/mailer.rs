@@ -122,7 +122,7 @@ fn send(
     let to = user.email().to_owned();
     let link = redirect.link(mock, &hash, kind);
     let (token_hash, link) = (Some(hash), Some(link));
-    database.outbox.push(Mail { to, kind, token: code, token_hash, link });
+    database.send(Mail { to, kind, token: code, token_hash, link });
 }
 
 /// The mail with the code by which a user confirms a new password. It has no link.
@@ -132,7 +132,7 @@ pub(crate) fn send_reauthentication(mock: &Mock, database: &mut Database, user_i
     let to = user.email().to_owned();
     user.codes.issue(CodeKind::Reauthentication, token_hash(&to, &token), now);
     let kind = "reauthentication";
-    database.outbox.push(Mail { to, kind, token, token_hash: None, link: None });
+    database.send(Mail { to, kind, token, token_hash: None, link: None });
 }
 
 /// The text message with the code of a sign-up or a sign-in. Returns the message's id, which only a fixed code has.
@@ -201,7 +201,7 @@ pub(crate) fn send_checked_text(
     }
     if is_sent {
         let to = phone.to_owned();
-        database.outbox.push(Mail { to, kind: "sms", token: code, token_hash: None, link: None });
+        database.send(Mail { to, kind: "sms", token: code, token_hash: None, link: None });
     }
     message_id
 }

@@ -95,6 +95,11 @@ impl OneTimeTokens {
         self.rows.keys().copied()
     }
 
+    /// The token hashes of the rows.
+    pub(crate) fn row_hashes(&self) -> impl Iterator<Item = &str> {
+        self.rows.values().map(String::as_str)
+    }
+
     /// Whether a row of one of these kinds has this token hash.
     pub(crate) fn has_row(&self, kinds: &[CodeKind], token_hash: &str) -> bool {
         kinds.iter().any(|kind| self.rows.get(kind).is_some_and(|row| row == token_hash))

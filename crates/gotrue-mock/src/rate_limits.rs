@@ -23,6 +23,9 @@ const BURST: f64 = 30.0;
 /// The time in which `GOTRUE_RATE_LIMIT_OTP` and the like allow their number of requests.
 const REFILL_PERIOD: Duration = Duration::from_mins(5);
 
+/// The number of buckets above which those that have ended are purged.
+const PURGE_ABOVE: usize = 10_000;
+
 /// A kind of request that has a limit of its own for each client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum LimitedRequest {
@@ -57,6 +60,8 @@ pub(crate) struct RateLimits {
 struct Bucket {
     tokens: f64,
     updated_at: SystemTime,
+    /// GoTrue then forgets the bucket, and the client begins with a full one.
+    ends_at: SystemTime,
 }
 
 /// The messages of the current hour.
@@ -66,6 +71,14 @@ struct Window {
 }
 
 impl LimitedRequest {
+    /// How long GoTrue keeps a bucket, however often it is used.
+    fn bucket_lifetime(self) -> Duration {
+        match self {
+            Self::FactorChallenge | Self::FactorVerification => MINUTE,
+            _ => HOUR,
+        }
+    }
+
     /// The size of a bucket, and the time in which an empty one is full again.
     fn bucket(self, settings: &Settings) -> (f64, Duration) {
         let per_period = match self {
@@ -120,10 +133,15 @@ impl RateLimits {
         (size, refill): (f64, Duration),
         now: SystemTime,
     ) -> bool {
-        let bucket = self
-            .buckets
-            .entry((request, client.to_owned()))
-            .or_insert(Bucket { tokens: size, updated_at: now });
+        if self.buckets.len() >= PURGE_ABOVE {
+            self.buckets.retain(|_, bucket| now < bucket.ends_at);
+        }
+        let new =
+            || Bucket { tokens: size, updated_at: now, ends_at: now + request.bucket_lifetime() };
+        let bucket = self.buckets.entry((request, client.to_owned())).or_insert_with(new);
+        if now >= bucket.ends_at {
+            *bucket = new();
+        }
         let elapsed = now.duration_since(bucket.updated_at).unwrap_or_default();
         let refilled = size * elapsed.div_duration_f64(refill);
         (bucket.tokens, bucket.updated_at) = ((bucket.tokens + refilled).min(size), now);

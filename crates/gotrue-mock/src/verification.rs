@@ -182,19 +182,16 @@ impl Verification {
         match (self.kind, &self.proof) {
             (VerificationType::EmailChange, Proof::EmailCode { email, .. }) => {
                 let hash = self.token_hash();
-                let is_current = |user: &User| {
+                let is_current = |user: &&User| {
                     settings.confirms_both_addresses
-                        && user.email() == email
                         && user.codes.has_column(CodeKind::EmailChangeCurrent, &hash)
                 };
-                let is_new = |user: &User| {
-                    user.email_change.as_ref() == Some(email)
-                        && user.codes.has_column(CodeKind::EmailChangeNew, &hash)
-                };
-                database.find_user(is_current).or_else(|| database.find_user(is_new))
+                let is_new = |user: &&User| user.codes.has_column(CodeKind::EmailChangeNew, &hash);
+                let current = database.user_by_email(email).filter(is_current);
+                current.or_else(|| database.users_changing_email(email).into_iter().find(is_new))
             }
             (VerificationType::PhoneChange, Proof::PhoneCode { phone, .. }) => {
-                database.find_user(|user| user.phone_change.as_ref() == Some(phone))
+                database.users_changing_phone(phone).first().copied()
             }
             (VerificationType::Text, Proof::PhoneCode { phone, .. }) => {
                 database.user_by_phone(phone)

@@ -2,12 +2,18 @@
 
 use uuid::Uuid;
 
-use crate::{database::Database, user::User};
+use super::{Database, UserKey};
+use crate::user::User;
 
 impl Database {
-    /// The first user for whom `matches` returns true.
-    pub(crate) fn find_user(&self, matches: impl Fn(&User) -> bool) -> Option<&User> {
-        self.users.values().find(|user| matches(user))
+    /// The users who change their e-mail address to this one.
+    pub(crate) fn users_changing_email(&self, email: &str) -> Vec<&User> {
+        self.users.find(&UserKey::EmailChange(email.to_owned()))
+    }
+
+    /// The users who change their phone number to this one.
+    pub(crate) fn users_changing_phone(&self, phone: &str) -> Vec<&User> {
+        self.users.find(&UserKey::PhoneChange(phone.to_owned()))
     }
 
     /// Replaces a user's e-mail address. It must be in lower case, and no other user may have it.

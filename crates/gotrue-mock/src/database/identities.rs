@@ -4,24 +4,20 @@ use std::time::SystemTime;
 
 use uuid::Uuid;
 
-use super::Database;
+use super::{Database, UserKey};
 use crate::{identity::Identity, one_time_tokens::CodeKind, person::ExternalIdentity, user::User};
 
 impl Database {
     /// The user who has this identity.
     pub(crate) fn user_id_by_identity(&self, provider: &str, subject: &str) -> Option<Uuid> {
-        let is_same =
-            |identity: &Identity| identity.provider == provider && identity.provider_id == subject;
-        self.users.values().find(|user| user.identities.iter().any(is_same)).map(|user| user.id)
+        let key = UserKey::Identity { provider: provider.to_owned(), subject: subject.to_owned() };
+        self.users.find(&key).first().map(|user| user.id)
     }
 
     /// The users one of whose identities has this address, which is in lower case.
     pub(crate) fn user_ids_by_identity_email(&self, email: &str) -> Vec<Uuid> {
-        let is_same = |identity: &Identity| {
-            identity.email().is_some_and(|other| other.to_lowercase() == email)
-        };
-        let users = self.users.values().filter(|user| user.identities.iter().any(is_same));
-        users.map(|user| user.id).collect()
+        let users = self.users.find(&UserKey::IdentityEmail(email.to_owned()));
+        users.into_iter().map(|user| user.id).collect()
     }
 
     /// The user who has this address, which is in lower case: GoTrue's `IsDuplicatedEmail`. The identities of other users

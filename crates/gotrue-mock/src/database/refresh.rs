@@ -22,8 +22,9 @@ pub(crate) enum RefreshError {
 }
 
 impl Database {
-    /// GoTrue's clean-up of refresh tokens. Returns the number of tokens that it deleted.
+    /// GoTrue's clean-up of refresh tokens and flow states. Returns the number of tokens that it deleted.
     pub(crate) fn clean_up(&mut self, now: SystemTime) -> usize {
+        self.purge_flow_states(now);
         let ids: Vec<Uuid> = self.sessions.keys().copied().collect();
         let mut deleted = Vec::new();
         for session in ids {
@@ -80,12 +81,15 @@ impl Database {
         if let Some(expiry) = session.find_expiry(limits, highest, token, now) {
             return Some(expiry);
         }
+        if !limits.single_per_user {
+            return None;
+        }
         let others = user.sessions.iter().filter(|id| **id != session.id);
         let has_newer = others.filter_map(|id| self.session(*id)).any(|other| {
             other.find_expiry(limits, highest, None, now).is_none()
                 && other.last_refreshed_at(None) > session.last_refreshed_at(token)
         });
-        (limits.single_per_user && has_newer).then_some(SessionExpiry::NewerLogin)
+        has_newer.then_some(SessionExpiry::NewerLogin)
     }
 
     /// Revokes the active refresh token of a session and issues its successor. `None` if the

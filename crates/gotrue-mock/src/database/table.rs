@@ -63,6 +63,11 @@ impl<K: Clone + Eq + Hash, R: Clone> Table<K, R> {
         }
     }
 
+    /// The keys of the rows that the transaction has changed.
+    pub(super) fn changed_keys(&self) -> impl Iterator<Item = K> {
+        self.before.iter().flat_map(HashMap::keys).cloned()
+    }
+
     pub(super) fn begin(&mut self) {
         self.before = Some(HashMap::new());
     }

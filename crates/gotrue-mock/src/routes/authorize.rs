@@ -103,7 +103,7 @@ fn begin(
         user => callback_address(mock, &user, state),
     };
     let external = ExternalFlow { state, provider, redirect_to, invite_token, linking_user };
-    database.flow_states.push(FlowState::new_external(external, pkce, now));
+    database.add_flow_state(FlowState::new_external(external, pkce, now));
     Ok(location)
 }
 

@@ -180,7 +180,7 @@ fn send_code(mock: &Mock, database: &mut Database, phone: &str) -> Result<String
     }
     let (to, code) = (phone.to_owned(), new_code(database.rng()));
     let token = code.clone();
-    database.outbox.push(Mail { to, kind: "mfa", token, token_hash: None, link: None });
+    database.send(Mail { to, kind: "mfa", token, token_hash: None, link: None });
     Ok(code)
 }
 

@@ -162,7 +162,7 @@ fn by_email(
     if challenge.is_given() {
         let auth_code = database.new_uuid();
         let flow = FlowState::new(id, auth_code, "magiclink", challenge.clone(), mock.now())?;
-        database.flow_states.push(flow);
+        database.add_flow_state(flow);
     }
     let sent_at = database.user(id).and_then(|user| user.recovery_sent_at);
     rate_limits::check_mail(mock, database, sent_at)?;

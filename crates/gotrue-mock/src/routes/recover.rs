@@ -107,7 +107,7 @@ pub(crate) async fn recover(
     if challenge.is_given() {
         let auth_code = database.new_uuid();
         let flow = FlowState::new(id, auth_code, "recovery", challenge.clone(), mock.now())?;
-        database.flow_states.push(flow);
+        database.add_flow_state(flow);
     }
     let sent_at = database.user(id).and_then(|user| user.recovery_sent_at);
     rate_limits::check_mail(&mock, &mut database, sent_at)?;
@@ -163,7 +163,7 @@ fn resend_confirmation(
     if is_pkce {
         let auth_code = database.new_uuid();
         let flow = FlowState::new(user_id, auth_code, "email/signup", challenge, mock.now())?;
-        database.flow_states.push(flow);
+        database.add_flow_state(flow);
     }
     let sent_at = database.user(user_id).and_then(|user| user.confirmation_sent_at);
     rate_limits::check_mail(mock, database, sent_at)?;
@@ -184,7 +184,7 @@ fn resend_email_change(
     if is_pkce {
         let auth_code = database.new_uuid();
         let flow = FlowState::new(user_id, auth_code, "email_change", challenge, mock.now())?;
-        database.flow_states.push(flow);
+        database.add_flow_state(flow);
     }
     let sent_at = database.user(user_id).and_then(User::email_change_sent_at);
     rate_limits::check_mail(mock, database, sent_at)?;

@@ -258,7 +258,9 @@ fn begin_email_change(
         return change_email(database, user_id, mock.now());
     }
     let is_pkce = flow.is_some();
-    database.flow_states.extend(flow);
+    if let Some(flow) = flow {
+        database.add_flow_state(flow);
+    }
     send_email_codes(mock, database, user_id, email, redirect, is_pkce);
     Ok(())
 }

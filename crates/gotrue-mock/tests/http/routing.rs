@@ -159,8 +159,8 @@ async fn every_input_gets_a_response() {
     let mock = start().await;
     let user = mock.sign_up();
     let admin = mock.mock.sign(&json!({"role": "service_role"})).unwrap();
-    let odd = ["-2562047h", "\u{0}", "ä@ä", "%00", "+", "9".repeat(400).as_str()]
-        .map(str::to_owned);
+    let odd =
+        ["-2562047h", "\u{0}", "ä@ä", "%00", "+", "9".repeat(400).as_str()].map(str::to_owned);
     let bodies = odd.iter().flat_map(|odd| {
         let text = json!({
             "email": odd, "phone": odd, "password": odd, "token": odd, "token_hash": odd, "type": odd,

@@ -91,7 +91,7 @@ fn create_rows(
                 let auth_code = database.new_uuid();
                 let challenge = sign_up.challenge.clone();
                 let flow = FlowState::new(id, auth_code, "email/signup", challenge, now)?;
-                database.flow_states.push(flow);
+                database.add_flow_state(flow);
             }
             let sent_at = database.user(id).and_then(|user| user.confirmation_sent_at);
             rate_limits::check_mail(mock, database, sent_at)?;

@@ -1,0 +1,51 @@
+//! Adds, finds and purges flow states.
+
+use std::time::{Duration, SystemTime};
+
+use uuid::Uuid;
+
+use super::Database;
+use crate::flow_state::FlowState;
+
+/// The age at which GoTrue's clean-up deletes a flow state.
+const CLEANUP_AGE: Duration = Duration::from_hours(24);
+
+impl Database {
+    /// Stores a new flow state, and purges old ones.
+    pub(crate) fn add_flow_state(&mut self, flow: FlowState) {
+        self.purge_flow_states(flow.created_at);
+        self.flow_states.push(flow);
+    }
+
+    pub(super) fn purge_flow_states(&mut self, now: SystemTime) {
+        self.flow_states.retain(|flow| now <= flow.created_at + CLEANUP_AGE);
+    }
+
+    /// The flow at an identity provider with this parameter `state`.
+    pub(crate) fn flow_state_mut(&mut self, state: Uuid) -> Option<&mut FlowState> {
+        self.flow_states.iter_mut().find(|flow| flow.has_state(state))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+    use crate::flow_state::Challenge;
+
+    #[test]
+    fn a_flow_state_is_purged_after_a_day() {
+        let mut database = Database::new(Some(1));
+        let mut add = |hours: u64| {
+            let now = UNIX_EPOCH + Duration::from_hours(hours);
+            let challenge = Challenge { challenge: "a".repeat(43), method: "plain".to_owned() };
+            let flow = FlowState::new(Uuid::nil(), Uuid::nil(), "magiclink", challenge, now);
+            database.add_flow_state(flow.unwrap());
+            database.flow_states.len()
+        };
+        assert_eq!([add(0), add(1), add(24), add(25), add(26)], [1, 2, 3, 3, 3]);
+        database.clean_up(UNIX_EPOCH + Duration::from_hours(50));
+        assert_eq!(database.flow_states.len(), 1);
+    }
+}
