@@ -72,6 +72,7 @@ mod tests {
     use serde_json::Map;
 
     use super::*;
+    use crate::session_limits::SessionLimits;
 
     fn failure() -> Result<(), GotrueError> {
         Err(GotrueError::unexpected())
@@ -103,7 +104,7 @@ mod tests {
         assert!(database.user_by_phone("4912345").is_none());
         assert_eq!(database.user(ann).unwrap().sessions, [session]);
         assert_eq!(database.sessions().len(), 1);
-        assert!(database.refresh(&token, &Default::default(), now).is_ok());
+        assert!(database.refresh(&token, &SessionLimits::default(), now).is_ok());
     }
 
     #[test]

@@ -54,13 +54,12 @@ pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
 
 /// Adds the endpoints.
 pub(crate) fn add_to(router: Router<Mock>) -> Router<Mock> {
-    let router = ENDPOINTS.into_iter().fold(router, |router, (path, methods)| {
+    ENDPOINTS.into_iter().fold(router, |router, (path, methods)| {
         let answer = move |State(mock): State<Mock>, request: (Method, Uri, HeaderMap)| async move {
             missing(&mock, path, &request)
         };
         route(router, path, on(methods, answer))
-    });
-    router
+    })
 }
 
 fn missing(

@@ -50,6 +50,11 @@ async fn a_client_has_a_burst_of_30_and_15_a_minute(#[case] action: &str, #[case
     mock.advance_time(Duration::from_secs(4));
     assert!(!limited("one").await);
     assert!(limited("one").await);
+    // GoTrue forgets a client a minute after its first request.
+    mock.advance_time(Duration::from_secs(56));
+    for _ in 0..30 {
+        assert!(!limited("one").await);
+    }
 }
 
 #[tokio::test]
