@@ -22,8 +22,8 @@ type Function = dyn Fn(&Value) -> Option<Value> + Send + Sync;
 /// 2. An output with `error` (`http_code`, `message`) refuses the token.
 /// 3. `None` is a hook that fails.
 ///
-/// The function runs inside a transaction of the mock's database, as a PostgreSQL function does. It must not call a method
-/// of [`Mock`](crate::Mock) or send a request to the mock: both would wait for the transaction for ever.
+/// The function runs inside a transaction of the mock's database, as a PostgreSQL function does. It must not call a
+/// method of [`Mock`](crate::Mock) or send a request to the mock: both would wait for the transaction for ever.
 #[derive(Clone)]
 pub struct AccessTokenHook {
     uri: String,
@@ -52,8 +52,8 @@ impl AccessTokenHook {
         let mut output = (self.function)(&event).ok_or_else(|| {
             GotrueError::unexpected_failure(format!("Error running hook URI: {}", self.uri))
         })?;
-        if let Some(error) = output.get("error").filter(|error| !error.is_null()) {
-            return Err(refusal(error));
+        if let Some(refusal) = output.get("error").and_then(refusal) {
+            return Err(refusal);
         }
         let failure = |message: String| GotrueError::unexpected_failure(message).without_code();
         let claims = output.get_mut("claims").map(Value::take).filter(Value::is_object);
@@ -70,17 +70,38 @@ impl AccessTokenHook {
     }
 }
 
-/// The error that a hook's output asks for. Without a status it is 500.
-fn refusal(error: &Value) -> GotrueError {
+/// The error that a hook's output asks for. Without a status it is 500; without a message GoTrue takes it for none.
+fn refusal(error: &Value) -> Option<GotrueError> {
+    let message = error["message"].as_str().filter(|message| !message.is_empty())?;
     let code = error["http_code"].as_u64().and_then(|code| u16::try_from(code).ok());
     let status = code.and_then(|code| StatusCode::from_u16(code).ok());
-    let message = error["message"].as_str().unwrap_or_default();
-    GotrueError::of_hook(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), message)
+    Some(GotrueError::of_hook(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), message))
 }
 
 /// Shows the URI: a function has no representation.
 impl fmt::Debug for AccessTokenHook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessTokenHook").field("uri", &self.uri).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_needs_a_message_and_is_an_internal_error_without_a_status() {
+        let refusal = |error: Value| {
+            refusal(&error).map(|error| {
+                let (status, code, message) = error.parts();
+                (status.as_u16(), code, message.to_owned())
+            })
+        };
+        let expected = |status, code| Some((status, code, "no".to_owned()));
+        let with_status = json!({"http_code": 403, "message": "no"});
+        assert_eq!(refusal(with_status), expected(403, "unknown"));
+        assert_eq!(refusal(json!({"message": "no"})), expected(500, "unexpected_failure"));
+        assert_eq!(refusal(json!({"http_code": 403, "message": ""})), None);
+        assert_eq!(refusal(Value::Null), None);
     }
 }

@@ -149,7 +149,8 @@ impl Mock {
         Ok(())
     }
 
-    /// The newest 10,000 mails and text messages since the start or the last reset, oldest first, as `GET /mock/mails` does.
+    /// The newest 10,000 mails and text messages since the start or the last reset, oldest first, as `GET /mock/mails`
+    /// does.
     pub fn mails(&self) -> Vec<Mail> {
         self.database().outbox.clone()
     }
@@ -169,8 +170,8 @@ impl Mock {
         self.faults().clear();
     }
 
-    /// Returns the newest calls since the start or the last reset, oldest first, as `GET /mock/calls` does: at most 50,000,
-    /// and at most 64 MiB.
+    /// Returns the newest calls since the start or the last reset, oldest first, as `GET /mock/calls` does: at most
+    /// 50,000, and at most 64 MiB.
     pub fn calls(&self) -> Vec<Call> {
         self.call_log().iter().cloned().collect()
     }

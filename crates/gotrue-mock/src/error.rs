@@ -13,6 +13,9 @@ use axum::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+/// The message of every error that GoTrue does not expect.
+const UNEXPECTED: &str = "Unexpected failure, please check server logs for more information";
+
 /// An error response of GoTrue.
 #[derive(Clone, Debug)]
 pub(crate) struct GotrueError {
@@ -88,11 +91,7 @@ impl GotrueError {
 
     /// The answer to an error that GoTrue does not expect. Unlike other errors it has no header `x-sb-error-code`.
     pub(crate) fn unexpected() -> Self {
-        let message = "Unexpected failure, please check server logs for more information";
-        Self {
-            has_code_header: false,
-            ..Self::new(StatusCode::INTERNAL_SERVER_ERROR, "unexpected_failure", message)
-        }
+        Self::unexpected_failure(UNEXPECTED).without_code()
     }
 
     /// The answer to a request at which GoTrue panics.
@@ -126,7 +125,9 @@ impl GotrueError {
 
     /// A hook's refusal. It has no header `x-sb-error-code` (recorded: `hook-refused`).
     pub(crate) fn of_hook(status: StatusCode, message: &str) -> Self {
-        Self::new(status, "unknown", message).without_code()
+        let is_internal = status == StatusCode::INTERNAL_SERVER_ERROR;
+        let code = if is_internal { "unexpected_failure" } else { "unknown" };
+        Self::new(status, code, message).without_code()
     }
 
     /// The same error without the header `x-sb-error-code`.
@@ -196,7 +197,9 @@ impl GotrueError {
     /// The response in the API version of the request.
     pub(crate) fn to_response(&self, version: ApiVersion) -> Response {
         let mut response = error_response(self.status, self.code, &self.message, version);
-        if self.status.is_server_error() && self.has_code_header && version == ApiVersion::Initial {
+        // GoTrue's `HTTPError` has an id, but an error that GoTrue does not expect is none.
+        let has_id = self.status.is_server_error() && self.message != UNEXPECTED;
+        if has_id && version == ApiVersion::Initial {
             let mut body = version.body(self.status, self.code, &self.message);
             if let Some(members) = body.as_object_mut() {
                 members.insert("error_id".to_owned(), json!(error_id()));

@@ -99,8 +99,8 @@ impl Pkce {
 }
 
 impl FlowState {
-    /// The flow of a user who gets a mail. GoTrue answers an unknown method with 500, because it notices it only when it
-    /// stores the row (recorded: `signup-method-unknown`).
+    /// The flow of a user who gets a mail. GoTrue answers an unknown method with 500, because it notices it only when
+    /// it stores the row (recorded: `signup-method-unknown`).
     pub(crate) fn new(
         user_id: Uuid,
         auth_code: Uuid,

@@ -38,8 +38,8 @@ pub(crate) fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// Go's error for the first member in the document that has the wrong type for `T` (recorded: `body-wrong-type-otp`). Members
-/// that `T` does not have are ignored.
+/// Go's error for the first member in the document that has the wrong type for `T` (recorded: `body-wrong-type-otp`).
+/// Members that `T` does not have are ignored.
 pub(crate) fn type_error<T: DeserializeOwned>(body: &[u8], go_struct: &str) -> Option<String> {
     let Members(members) = serde_json::from_slice(body).ok()?;
     members.into_iter().filter(|(_, value)| !value.is_null()).find_map(|(name, value)| {

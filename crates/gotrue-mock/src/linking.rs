@@ -32,7 +32,8 @@ enum Decision {
     Create(Option<String>),
 }
 
-/// Finds or creates the user of an identity. The caller runs this in a transaction. The user gets a mail if the provider has not verified the address.
+/// Finds or creates the user of an identity. The caller runs this in a transaction. The user gets a mail if the
+/// provider has not verified the address.
 pub(crate) fn sign_in(
     mock: &Mock,
     database: &mut Database,

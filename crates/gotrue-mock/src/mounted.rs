@@ -1,5 +1,5 @@
-//! The paths that GoTrue mounts as a router of their own (`r.Route` in its `api.go`). Go's router answers them with a slash at
-//! the end, too.
+//! The paths that GoTrue mounts as a router of their own (`r.Route` in its `api.go`). Go's router answers them with a
+//! slash at the end, too.
 
 use axum::{Router, routing::MethodRouter};
 

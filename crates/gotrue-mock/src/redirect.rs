@@ -26,8 +26,8 @@ pub(crate) fn redirect(
     (status, [(header::LOCATION, header), (header::CONTENT_TYPE, html)], page).into_response()
 }
 
-/// The address with these parameters in its query, as Go's `url.Values` writes them: they replace those of the same name,
-/// and all are in the order of their names. The fragment stays.
+/// The address with these parameters in its query, as Go's `url.Values` writes them: they replace those of the same
+/// name, and all are in the order of their names. The fragment stays.
 pub(crate) fn with_query(address: &str, parameters: &[(&str, &str)]) -> String {
     let (address, fragment) = split_fragment(address);
     let (base, query) = address.split_once('?').unwrap_or((address, ""));
@@ -40,8 +40,8 @@ pub(crate) fn with_query(address: &str, parameters: &[(&str, &str)]) -> String {
     format!("{base}{query}{fragment}")
 }
 
-/// The address with these members in place of its fragment. GoTrue encodes them, and Go's `url.URL` encodes the result once
-/// more (recorded: `callback-code-refused`).
+/// The address with these members in place of its fragment. GoTrue encodes them, and Go's `url.URL` encodes the result
+/// once more (recorded: `callback-code-refused`).
 pub(crate) fn with_fragment<N: AsRef<str>, V: AsRef<str>>(
     address: &str,
     members: &[(N, V)],

@@ -20,8 +20,8 @@ impl Database {
         users.into_iter().map(|user| user.id).collect()
     }
 
-    /// The user who has this address, which is in lower case: GoTrue's `IsDuplicatedEmail`. The identities of other users
-    /// than `except` come first, then the addresses of all users.
+    /// The user who has this address, which is in lower case: GoTrue's `IsDuplicatedEmail`. The identities of other
+    /// users than `except` come first, then the addresses of all users.
     pub(crate) fn duplicated_email(&self, email: &str, except: Option<Uuid>) -> Option<&User> {
         let others = self.user_ids_by_identity_email(email);
         let other = others.into_iter().find(|id| Some(*id) != except);

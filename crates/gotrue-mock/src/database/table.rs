@@ -5,8 +5,8 @@ use std::{borrow::Borrow, collections::HashMap, hash::Hash};
 /// Rows by their key. While a transaction runs, the table keeps each changed row as it was before.
 pub(super) struct Table<K, R> {
     rows: HashMap<K, R>,
-    /// The changed rows as they were before the transaction: `None` for a row that did not exist. `None` as a whole if no
-    /// transaction runs.
+    /// The changed rows as they were before the transaction: `None` for a row that did not exist. `None` as a whole if
+    /// no transaction runs.
     before: Option<HashMap<K, Option<R>>>,
 }
 

@@ -27,8 +27,8 @@ const BASE64_URL: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// Whether GoTrue looks for this token at all: GoTrue's `RefreshTokenGrantParams.Validate`. The mock issues tokens of the
-/// first version, as GoTrue does by default.
+/// Whether GoTrue looks for this token at all: GoTrue's `RefreshTokenGrantParams.Validate`. The mock issues tokens of
+/// the first version, as GoTrue does by default.
 pub(crate) fn is_well_formed(token: &str) -> bool {
     let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     match token.len() {

@@ -232,8 +232,8 @@ impl IdTokenGrant {
     }
 }
 
-/// GoTrue has read the identities of a known user before it links or changes one, and the response shows those (recorded:
-/// `id-token-link`).
+/// GoTrue has read the identities of a known user before it links or changes one, and the response shows those
+/// (recorded: `id-token-link`).
 fn with_identities(mut tokens: SessionTokens, identities: &[Identity]) -> SessionTokens {
     let identities = identities.iter().map(|identity| identity.to_json(tokens.user_id));
     let identities: Value = identities.collect();

@@ -196,8 +196,8 @@ fn by_phone(mock: &Mock, database: &mut Database, body: Body) -> Result<Json<Val
     Ok(Json(message_id.map_or_else(|| json!({}), |id| json!({ "message_id": id }))))
 }
 
-/// Signs a user up. Returns the user if the address is confirmed at once: the code is still to be sent. Else the message of
-/// the sign-up has the code.
+/// Signs a user up. Returns the user if the address is confirmed at once: the code is still to be sent. Else the
+/// message of the sign-up has the code.
 fn sign_up_by_code(
     mock: &Mock,
     database: &mut Database,

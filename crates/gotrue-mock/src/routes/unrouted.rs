@@ -1,5 +1,5 @@
-//! Requests for which there is no handler: an unknown path is 404, a wrong method 405. GoTrue looks at the credentials, and
-//! at the rows that the path names, first (recorded: `route-unknown-under-admin`, `user-delete-no-authorization`).
+//! Requests for which there is no handler: an unknown path is 404, a wrong method 405. GoTrue looks at the credentials,
+//! and at the rows that the path names, first (recorded: `route-unknown-under-admin`, `user-delete-no-authorization`).
 
 use axum::{
     extract::State,
@@ -61,7 +61,7 @@ pub(crate) fn check_caller(
             require_administrator(mock, headers)?;
             check_users_of_path(&mut mock.database(), rest)
         }
-        ["reauthenticate"] => Caller::authenticate(mock, &mock.database(), headers).map(drop),
+        ["reauthenticate", ..] => Caller::authenticate(mock, &mock.database(), headers).map(drop),
         ["user", ref rest @ ..] => {
             Caller::authenticate(mock, &mock.database(), headers)?;
             if rest.first() == Some(&"identities") { check_linking(mock) } else { Ok(()) }

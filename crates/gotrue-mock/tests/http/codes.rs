@@ -1,5 +1,5 @@
-//! Codes by mail and text message in the GoTrue mock: which type takes them, how long they are valid, and where their links
-//! lead to.
+//! Codes by mail and text message in the GoTrue mock: which type takes them, how long they are valid, and where their
+//! links lead to.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 

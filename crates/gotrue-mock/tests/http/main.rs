@@ -12,6 +12,7 @@ mod factors;
 mod faults;
 mod gotrue;
 mod harness;
+mod identities;
 mod mails;
 mod operations;
 mod passwords;

@@ -1,5 +1,5 @@
-//! Paths, methods and audiences of the GoTrue mock: what it checks before it finds that there is no handler, and that no
-//! input makes it panic.
+//! Paths, methods and audiences of the GoTrue mock: what it checks before it finds that there is no handler, and that
+//! no input makes it panic.
 
 use axum::http::{Method, StatusCode};
 use gotrue_mock::Options;
@@ -20,6 +20,7 @@ async fn start() -> RunningMock {
 #[case::of_factors(Method::GET, "/factors")]
 #[case::of_a_challenge(Method::GET, "/factors/00000000-0000-0000-0000-000000000001/challenge")]
 #[case::of_reauthentication(Method::POST, "/reauthenticate")]
+#[case::of_a_path_with_a_slash(Method::POST, "/reauthenticate/")]
 #[tokio::test]
 async fn a_wrong_method_needs_credentials_first(#[case] method: Method, #[case] path: &str) {
     let mock = start().await;

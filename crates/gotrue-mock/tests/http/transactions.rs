@@ -1,5 +1,5 @@
-//! A hook refuses the session of a request: the GoTrue mock leaves every row as it was, as GoTrue's transactions do, and
-//! the same request works once the hook allows it.
+//! A hook refuses the session of a request: the GoTrue mock leaves every row as it was, as GoTrue's transactions do,
+//! and the same request works once the hook allows it.
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 

@@ -42,8 +42,8 @@ pub(crate) enum SignedUp {
     Exists(Uuid),
 }
 
-/// Creates the user, or finds the unconfirmed one of the same address, and confirms the address or sends a code. An error
-/// changes no row, because GoTrue does this in one transaction (recorded: `signup-method-unknown`).
+/// Creates the user, or finds the unconfirmed one of the same address, and confirms the address or sends a code. An
+/// error changes no row, because GoTrue does this in one transaction (recorded: `signup-method-unknown`).
 pub(crate) fn create(
     mock: &Mock,
     database: &mut Database,
