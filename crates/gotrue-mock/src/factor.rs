@@ -16,6 +16,9 @@ use crate::{
 /// `GOTRUE_MFA_CHALLENGE_EXPIRY_DURATION`: how long a challenge can be verified.
 const CHALLENGE_LIFETIME: Duration = Duration::from_mins(5);
 
+/// The age at which GoTrue's clean-up deletes a challenge.
+const CHALLENGE_CLEANUP_AGE: Duration = Duration::from_hours(24);
+
 /// `GOTRUE_MFA_FACTOR_EXPIRY_DURATION`: how long an unverified factor without a challenge exists.
 const FACTOR_LIFETIME: Duration = Duration::from_mins(5);
 
@@ -109,7 +112,7 @@ impl Factor {
         factor
     }
 
-    /// Adds a challenge. Returns the time at which it expires.
+    /// Adds a challenge, and purges old ones. Returns the time at which it expires.
     pub(crate) fn challenge(
         &mut self,
         id: Uuid,
@@ -117,6 +120,7 @@ impl Factor {
         now: SystemTime,
     ) -> SystemTime {
         self.last_challenged_at = Some(now);
+        self.challenges.retain(|known| now <= known.created_at + CHALLENGE_CLEANUP_AGE);
         self.challenges.push(Challenge { id, code, created_at: now, is_verified: false });
         now + CHALLENGE_LIFETIME
     }
@@ -243,5 +247,23 @@ impl Database {
             }
         }
         Some(factor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn a_challenge_is_purged_after_a_day() {
+        let kind = FactorKind::Phone { phone: "4912345".to_owned() };
+        let mut factor = Factor::new(Uuid::nil(), "", kind, UNIX_EPOCH);
+        let mut challenge = |hours| {
+            factor.challenge(Uuid::nil(), None, UNIX_EPOCH + Duration::from_hours(hours));
+            factor.challenges.len()
+        };
+        assert_eq!([challenge(0), challenge(1), challenge(24), challenge(25)], [1, 2, 3, 3]);
     }
 }
