@@ -5,6 +5,9 @@ use crate::{error::GotrueError, settings::Settings};
 /// The longest password in bytes: the limit of bcrypt.
 pub(crate) const LONGEST_PASSWORD: usize = 72;
 
+/// The length of the password that GoTrue invents for a user who signs up by a code.
+const PASSWORD_LENGTH: usize = 33;
+
 /// The longest e-mail address, in bytes.
 const MAX_EMAIL_LENGTH: usize = 255;
 
@@ -79,4 +82,9 @@ pub(crate) fn parse_email(email: &str) -> Result<String, GotrueError> {
     }
     let message = "Unable to validate email address: invalid format";
     Err(GotrueError::bad_request("validation_failed", message))
+}
+
+/// A random password, for a user who has not chosen one.
+pub(crate) fn new_password(rng: &mut fastrand::Rng) -> String {
+    (0..PASSWORD_LENGTH).map(|_| rng.alphanumeric()).collect()
 }

@@ -18,6 +18,7 @@ use crate::{
     clock::MockClock,
     database::Database,
     faults::Fault,
+    initial_users::{InitialUsers, UserError},
     jwk::JwkError,
     keys::{KeyRing, SigningKeys},
     lock::lock,
@@ -41,6 +42,8 @@ pub struct Options {
     /// The seed of a fixed sequence of ids and refresh tokens, which starts again at every reset.
     /// Without a seed they are random.
     pub seed: Option<u64>,
+    /// The users that exist from the start, and again after every reset.
+    pub users: InitialUsers,
     /// The settings of the server.
     pub settings: Settings,
     /// The `version` in the answer of `GET /health`: a GoTrue release such as `v2.180.0`, or empty
@@ -58,10 +61,22 @@ impl Default for Options {
             signing_keys: SigningKeys::test_keys(),
             issuer: None,
             seed: None,
+            users: InitialUsers::default(),
             settings: Settings::default(),
             version: "v2.180.0".to_owned(),
         }
     }
+}
+
+/// Why a mock cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no key for the algorithm.
+    #[error(transparent)]
+    Keys(#[from] JwkError),
+    /// An initial user cannot be created.
+    #[error(transparent)]
+    Users(#[from] UserError),
 }
 
 /// A handle on one mock; all clones share its state. [`serve`](crate::serve) answers requests with
@@ -70,10 +85,9 @@ impl Default for Options {
 pub struct Mock(Arc<Inner>, Arc<Settings>);
 
 struct Inner {
+    options: Options,
     url: String,
     issuer: String,
-    token_lifetime: Duration,
-    version: String,
     clock: MockClock,
     initial_keys: KeyRing,
     keys: Mutex<KeyRing>,
@@ -91,32 +105,50 @@ impl Mock {
     ///
     /// # Errors
     ///
-    /// [`JwkError::NoKey`] if none of the signing keys is for the algorithm.
+    /// None of the signing keys is for the algorithm, or an initial user cannot be created.
     pub fn new(
         options: Options,
         address: SocketAddr,
         now: impl Fn() -> SystemTime + Send + Sync + 'static,
-    ) -> Result<Self, JwkError> {
+    ) -> Result<Self, StartError> {
+        Self::start(options, format!("http://{address}"), MockClock::new(now))
+    }
+
+    /// Creates a mock with the same options at another URL: its users, sessions, keys, faults, calls and clock are its own.
+    /// With a seed, its ids and tokens depend on the name, too.
+    pub(crate) fn new_world(&self, name: &str, url: String) -> Result<Self, StartError> {
+        let mut options = self.0.options.clone();
+        let mix = |seed: u64, byte: u8| seed.wrapping_mul(31).wrapping_add(u64::from(byte));
+        options.seed = options.seed.map(|seed| name.bytes().fold(seed, mix));
+        Self::start(options, url, self.0.clock.begin_again())
+    }
+
+    fn start(options: Options, url: String, clock: MockClock) -> Result<Self, StartError> {
         let keys = options
             .signing_keys
             .key_ring(options.algorithm)
             .ok_or(JwkError::NoKey(options.algorithm))?;
-        let url = format!("http://{address}");
-        let settings = Arc::new(options.settings);
+        let settings = Arc::new(options.settings.clone());
         let inner = Inner {
-            issuer: options.issuer.unwrap_or_else(|| format!("{url}/auth/v1")),
+            issuer: options.issuer.clone().unwrap_or_else(|| format!("{url}/auth/v1")),
             url,
-            token_lifetime: options.token_lifetime,
-            version: options.version,
-            clock: MockClock::new(now),
+            clock,
             initial_keys: keys.clone(),
             keys: Mutex::new(keys),
             database: Mutex::new(Database::new(options.seed)),
             has_signed: AtomicBool::new(false),
             faults: Mutex::default(),
             calls: Mutex::default(),
+            options,
         };
-        Ok(Self(Arc::new(inner), settings))
+        let mock = Self(Arc::new(inner), settings);
+        mock.create_initial_users()?;
+        Ok(mock)
+    }
+
+    /// Creates the users of the options.
+    pub(crate) fn create_initial_users(&self) -> Result<(), UserError> {
+        self.0.options.users.create(&mut self.database(), self.now())
     }
 
     /// A handle on the same users, sessions, keys and clock, as of another server with these settings on the same database.
@@ -162,11 +194,11 @@ impl Mock {
     }
 
     pub(crate) fn version(&self) -> &str {
-        &self.0.version
+        &self.0.options.version
     }
 
     pub(crate) fn token_lifetime(&self) -> Duration {
-        self.0.token_lifetime
+        self.0.options.token_lifetime
     }
 
     pub(crate) fn keys(&self) -> KeyRing {

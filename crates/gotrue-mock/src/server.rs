@@ -4,7 +4,9 @@
 //! [`ConnectionError`], hyper gives the socket back, and the mock applies the fault to the socket
 //! itself.
 
-use std::{convert::Infallible, error::Error, future::poll_fn, pin::pin, time::Duration};
+use std::{
+    convert::Infallible, error::Error, future::poll_fn, pin::pin, sync::Arc, time::Duration,
+};
 
 use axum::{
     Router,
@@ -32,7 +34,7 @@ use crate::{
     error::{ApiVersion, GotrueError},
     faults::{self, ConnectionError, Fault, FaultKind},
     mock::Mock,
-    router::router,
+    worlds::{Destination, World, Worlds},
 };
 
 /// The largest body of a request, in bytes. The answer to a larger one has status 413.
@@ -41,7 +43,7 @@ const BODY_LIMIT: usize = 1 << 20;
 /// Serves `mock` on `listener` until `shutdown` completes, then closes the open connections without
 /// waiting for their responses.
 pub async fn serve(listener: TcpListener, mock: Mock, shutdown: impl Future<Output = ()>) {
-    let router = router(mock.clone());
+    let worlds = Arc::new(Worlds::new(mock));
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -50,7 +52,7 @@ pub async fn serve(listener: TcpListener, mock: Mock, shutdown: impl Future<Outp
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(serve_connection(stream, mock.clone(), router.clone()));
+                    connections.spawn(serve_connection(stream, Arc::clone(&worlds)));
                 }
                 // The process has probably no file descriptors left: retry after some connections
                 // have closed.
@@ -61,11 +63,10 @@ pub async fn serve(listener: TcpListener, mock: Mock, shutdown: impl Future<Outp
     connections.shutdown().await;
 }
 
-async fn serve_connection(stream: TcpStream, mock: Mock, router: Router) {
+async fn serve_connection(stream: TcpStream, worlds: Arc<Worlds>) {
     // `TCP_NODELAY` only saves latency: ignore an error.
     let _ = stream.set_nodelay(true);
-    let service =
-        service_fn(move |request| Box::pin(answer(mock.clone(), router.clone(), request)));
+    let service = service_fn(move |request| Box::pin(answer(Arc::clone(&worlds), request)));
     let mut http = http1::Builder::new()
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(stream), service);
@@ -92,10 +93,23 @@ async fn close(mut stream: TcpStream, error: Option<&ConnectionError>) {
     }
 }
 
-/// Logs a request, lets a fault act on it, and answers it.
+/// Answers a request in its world.
 async fn answer(
-    mock: Mock,
-    router: Router,
+    worlds: Arc<Worlds>,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, ConnectionError> {
+    match worlds.destination(request.method(), request.uri()) {
+        Destination::World(world, uri) => {
+            *request.uri_mut() = uri;
+            answer_in(world, request).await
+        }
+        Destination::List(response) => Ok(response),
+    }
+}
+
+/// Logs a request, lets a fault act on it, and answers it.
+async fn answer_in(
+    World { mock, router }: World,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, ConnectionError> {
     let has_origin = request.headers().contains_key(ORIGIN);

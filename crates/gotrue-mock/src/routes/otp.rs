@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use crate::{
-    credentials::{check_channel, parse_email, parse_phone},
+    credentials::{check_channel, new_password, parse_email, parse_phone},
     database::Database,
     error::GotrueError,
     flow_state::{Challenge, FlowState},
@@ -46,9 +46,6 @@ impl Default for Body {
         }
     }
 }
-
-/// The length of the password that GoTrue invents for a user who signs up by a code.
-const PASSWORD_LENGTH: usize = 33;
 
 pub(crate) async fn otp(
     State(mock): State<Mock>,
@@ -147,7 +144,7 @@ fn by_email(
     } else {
         let sign_up = SignUp {
             address: Address::Email(email),
-            password: new_password(database),
+            password: new_password(database.rng()),
             data: body.data.unwrap_or_default(),
             challenge: challenge.clone(),
         };
@@ -185,7 +182,7 @@ fn by_phone(mock: &Mock, database: &mut Database, body: Body) -> Result<Json<Val
     } else {
         let sign_up = SignUp {
             address: Address::Phone(phone.clone()),
-            password: new_password(database),
+            password: new_password(database.rng()),
             data: body.data.unwrap_or_default(),
             challenge: Challenge::default(),
         };
@@ -199,9 +196,4 @@ fn by_phone(mock: &Mock, database: &mut Database, body: Body) -> Result<Json<Val
     };
     let message_id = mailer::send_text(mock, database, id, &phone)?;
     Ok(Json(message_id.map_or_else(|| json!({}), |id| json!({ "message_id": id }))))
-}
-
-/// A random password, for a user who has not chosen one.
-pub(crate) fn new_password(database: &mut Database) -> String {
-    (0..PASSWORD_LENGTH).map(|_| database.rng().alphanumeric()).collect()
 }

@@ -16,10 +16,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{
-    form::{Ban, UserForm, merge},
-    users::find_user,
-};
+use super::users::find_user;
 use crate::{
     authentication::require_administrator,
     credentials::check_password,
@@ -28,6 +25,7 @@ use crate::{
     mock::Mock,
     request::parse_json_object,
     user::{User, UserView},
+    user_form::{Ban, UserForm, merge},
 };
 
 /// A change whose form is valid.
