@@ -135,13 +135,11 @@ impl Worlds {
         if method != Method::DELETE {
             return StatusCode::METHOD_NOT_ALLOWED.into_response();
         }
-        match lock(&self.named).remove(name) {
-            Some(_) => StatusCode::NO_CONTENT.into_response(),
-            None => {
-                let message = json!({ "message": "no such world" });
-                (StatusCode::NOT_FOUND, Json(message)).into_response()
-            }
+        if lock(&self.named).remove(name).is_some() {
+            return StatusCode::NO_CONTENT.into_response();
         }
+        let message = json!({ "message": "no such world" });
+        (StatusCode::NOT_FOUND, Json(message)).into_response()
     }
 }
 
