@@ -56,7 +56,7 @@ enum DemoError {
     #[error("the demo's mock of GoTrue cannot listen: {0}")]
     Mock(io::Error),
     #[error(transparent)]
-    Keys(#[from] gotrue_mock::JwkError),
+    MockStart(#[from] gotrue_mock::StartError),
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error(transparent)]
