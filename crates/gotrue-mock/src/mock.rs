@@ -12,6 +12,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use tokio::sync::watch;
+
 use crate::{
     algorithm::Algorithm,
     calls::{Call, MAX_CALLS},
@@ -98,6 +100,8 @@ struct Inner {
     faults: Mutex<Vec<Fault>>,
     /// The log of calls, oldest first.
     calls: Mutex<VecDeque<Call>>,
+    /// Wakes the pages that show this mock.
+    changes: watch::Sender<()>,
 }
 
 impl Mock {
@@ -139,6 +143,7 @@ impl Mock {
             has_signed: AtomicBool::new(false),
             faults: Mutex::default(),
             calls: Mutex::default(),
+            changes: watch::Sender::default(),
             options,
         };
         let mock = Self(Arc::new(inner), settings);
@@ -228,6 +233,16 @@ impl Mock {
             calls.pop_front();
         }
         calls.push_back(call);
+    }
+
+    /// Tells the pages that show this mock that a request may have changed it.
+    pub(crate) fn announce_change(&self) {
+        self.0.changes.send_replace(());
+    }
+
+    /// Sees each change from now on.
+    pub(crate) fn watch_changes(&self) -> watch::Receiver<()> {
+        self.0.changes.subscribe()
     }
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, Vec<Fault>> {

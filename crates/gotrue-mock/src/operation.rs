@@ -57,6 +57,14 @@ impl Operation {
         exact.or_else(|| paths().find(|pattern| matches(pattern, path))).map(Self::of_pattern)
     }
 
+    /// The names of all operations, sorted.
+    pub(crate) fn names() -> Vec<String> {
+        let mut names: Vec<_> = paths().map(|path| Self::of_pattern(path).0).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     fn from_name(name: &str) -> Option<Self> {
         paths().map(Self::of_pattern).find(|operation| operation.0 == name)
     }
@@ -78,10 +86,8 @@ impl<'de> Deserialize<'de> for Operation {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
         Self::from_name(&name).ok_or_else(|| {
-            let mut names: Vec<_> = paths().map(|path| Self::of_pattern(path).0).collect();
-            names.sort_unstable();
-            names.dedup();
-            D::Error::custom(format!("unknown operation; the operations are: {}", names.join(", ")))
+            let names = Self::names().join(", ");
+            D::Error::custom(format!("unknown operation; the operations are: {names}"))
         })
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     mock::Mock,
     routes::{
         admin, authorize, callback, consent, control, discovery, factor_verification, factors,
-        health, identities, invite, logout, missing, otp, reauthenticate, recover, settings,
+        health, identities, invite, logout, missing, otp, page, reauthenticate, recover, settings,
         sign_up, token, user, user_update, verify,
     },
 };
@@ -20,6 +20,7 @@ pub(crate) fn router(mock: Mock) -> Router {
     Router::new()
         .nest("/auth/v1", gotrue())
         .nest("/mock", controls())
+        .merge(page::router())
         .fallback(not_found)
         .with_state(mock)
 }

@@ -117,12 +117,15 @@ async fn answer_in(
     if let Some(preflight) = cors::preflight(&request, mock.settings()) {
         return Ok(preflight);
     }
+    let is_control = is_control(request.uri().path());
+    let changes_nothing = is_control && request.method() == Method::GET;
     let (head, body) = request.into_parts();
     let mut response = match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => {
             let body = body.to_bytes();
-            if !head.uri.path().starts_with("/mock/") {
+            if !is_control {
                 mock.record_call(Call::new(&head, &body));
+                mock.announce_change();
             }
             let fault = mock.take_fault(head.uri.path());
             let request = Request::from_parts(head, body);
@@ -130,6 +133,9 @@ async fn answer_in(
         }
         Err(_) => GotrueError::payload_too_large(BODY_LIMIT).into_response(),
     };
+    if !changes_nothing {
+        mock.announce_change();
+    }
     if let Some(error) = response.extensions_mut().remove::<GotrueError>() {
         response = error.to_response(version);
     }
@@ -140,6 +146,11 @@ async fn answer_in(
         headers.entry(DATE).or_insert(date);
     }
     Ok(response)
+}
+
+/// Whether a path belongs to the page or to the control endpoints. The call log leaves them out.
+fn is_control(path: &str) -> bool {
+    path == "/" || path.starts_with("/mock/")
 }
 
 /// Routes a request to its handler, or answers it as a fault requires.
