@@ -4,6 +4,7 @@
 //!    codes, body shapes in both API versions, and the effect on sessions.
 //! 2. Under `/mock` a test reads the call log, ends sessions, advances the clock, and injects
 //!    faults. [`Mock`] offers the same to a test in the same process.
+//!    `GET /mock/project` shows the URLs and the API keys of the project, as [`Mock::project_keys`] does.
 //! 3. The mock keeps nothing on disk. [`Mock::reset`] returns it to its state at the start.
 //! 4. The caller of [`Mock::new`] supplies the time, which a test can advance further. The `Date`
 //!    header shows this time, except on answers to CORS preflights, whose `Date` is the system's
@@ -56,6 +57,7 @@ mod operation;
 mod outbox;
 mod pagination;
 mod person;
+mod project_keys;
 mod rate_limits;
 mod redirect;
 mod refresh_token;
@@ -88,6 +90,7 @@ pub use keys::{SigningKeys, TEST_SECRET};
 pub use mock::{Mock, Options, StartError};
 pub use outbox::Mail;
 pub use person::Person;
+pub use project_keys::ProjectKeys;
 pub use server::serve;
 pub use session_expiry::SessionExpiry;
 pub use session_limits::SessionLimits;

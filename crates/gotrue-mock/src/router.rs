@@ -11,8 +11,8 @@ use crate::{
     mock::Mock,
     routes::{
         admin, authorize, callback, consent, control, discovery, factor_verification, factors,
-        health, identities, invite, logout, missing, otp, page, reauthenticate, recover, settings,
-        sign_up, token, user, user_update, verify,
+        health, identities, invite, logout, missing, otp, page, project, reauthenticate, recover,
+        settings, sign_up, token, user, user_update, verify,
     },
 };
 
@@ -88,6 +88,7 @@ fn controls() -> Router<Mock> {
         .route("/consent/{provider}", get(consent::consent_page))
         .route("/reset", post(control::reset))
         .route("/calls", get(control::calls))
+        .route("/project", get(project::project))
         .route("/sessions", get(control::sessions))
         .route("/sessions/{id}", delete(control::delete_session))
         .route("/sessions/{id}/expire", post(control::expire_session))
