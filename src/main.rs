@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         Command::Health(args) => cli::health::run(*args),
         Command::Queue(args) => cli::queue::run(args),
         Command::Failures(args) => cli::failures::run(args),
-        Command::Mock(args) => cli::mock::run(args),
+        Command::Mock(args) => cli::mock::run(&args),
         Command::Demo(args) => cli::demo::run(&args),
     }
 }
