@@ -4,6 +4,7 @@
 mod command;
 mod leftovers;
 mod running;
+mod settings;
 
 use std::{
     convert::Infallible,
@@ -20,6 +21,7 @@ use gotrue_mock::{Algorithm, Options, SigningKeys};
 use self::{
     command::{Supervisor, status_of_signal},
     running::{RunningMock, StartMockError},
+    settings::SettingsArgs,
 };
 use super::{USAGE_ERROR, local_gateway::GATEWAY_ADDRESS, signals::Signals};
 
@@ -60,6 +62,8 @@ pub struct MockArgs {
     /// Make ids and refresh tokens the same in every run [without a number: 1]
     #[arg(long, value_name = "NUMBER", num_args = 0..=1, default_missing_value = "1")]
     seed: Option<u64>,
+    #[command(flatten)]
+    settings: SettingsArgs,
     /// Command to run while the mock answers, with its arguments
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<OsString>,
@@ -120,6 +124,7 @@ impl MockArgs {
             signing_keys: self.signing_keys.clone().unwrap_or_else(SigningKeys::test_keys),
             issuer: self.issuer.clone(),
             seed: self.seed,
+            settings: self.settings.settings(),
             ..Options::default()
         }
     }
