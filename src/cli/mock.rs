@@ -17,6 +17,7 @@ use std::{
 
 use clap::ValueEnum;
 use gotrue_mock::{Algorithm, Options, SigningKeys};
+use url::Url;
 
 use self::{
     command::{Supervisor, status_of_signal},
@@ -62,6 +63,9 @@ pub struct MockArgs {
     /// Make ids and refresh tokens the same in every run [without a number: 1]
     #[arg(long, value_name = "NUMBER", num_args = 0..=1, default_missing_value = "1")]
     seed: Option<u64>,
+    /// http URL of a server that answers requests for other paths than /auth/v1 and /mock: REST, Storage, functions
+    #[arg(long, value_name = "URL", value_parser = fallback)]
+    fallback: Option<Url>,
     #[command(flatten)]
     settings: SettingsArgs,
     /// Command to run while the mock answers, with its arguments
@@ -111,6 +115,15 @@ fn issuer(value: &str) -> Result<String, Infallible> {
     Ok(if value == "none" { String::new() } else { value.to_owned() })
 }
 
+fn fallback(value: &str) -> Result<Url, String> {
+    let url = Url::parse(value).map_err(|error| error.to_string())?;
+    let has_suffix = url.query().is_some() || url.fragment().is_some();
+    if url.scheme() == "http" && url.has_host() && !has_suffix {
+        return Ok(url);
+    }
+    Err("not an http URL without query and fragment, such as http://127.0.0.1:3000".to_owned())
+}
+
 fn signing_keys(path: &str) -> Result<SigningKeys, String> {
     let json = fs::read_to_string(path).map_err(|error| error.to_string())?;
     SigningKeys::from_json(&json).map_err(|error| error.to_string())
@@ -125,6 +138,7 @@ impl MockArgs {
             issuer: self.issuer.clone(),
             seed: self.seed,
             settings: self.settings.settings(),
+            fallback: self.fallback.clone(),
             ..Options::default()
         }
     }

@@ -6,7 +6,8 @@
 //!    faults. [`Mock`] offers the same to a test in the same process.
 //!    `GET /mock/project` shows the URLs and the API keys of the project, as [`Mock::project_keys`] does.
 //! 3. The mock keeps nothing on disk. [`Mock::reset`] returns it to its state at the start.
-//! 4. The caller of [`Mock::new`] supplies the time, which a test can advance further. The `Date`
+//! 4. With [`Options::fallback`], requests for other paths are passed on to another server, such as `PostgREST`.
+//! 5. The caller of [`Mock::new`] supplies the time, which a test can advance further. The `Date`
 //!    header shows this time, except on answers to CORS preflights, whose `Date` is the system's
 //!    time.
 //!
@@ -40,6 +41,7 @@ mod error;
 mod error_codes;
 mod external_flow;
 mod factor;
+mod fallback;
 mod faults;
 mod flow_state;
 mod go_duration;

@@ -13,12 +13,14 @@ use std::{
 };
 
 use tokio::sync::watch;
+use url::Url;
 
 use crate::{
     algorithm::Algorithm,
     calls::{Call, MAX_CALLS},
     clock::MockClock,
     database::Database,
+    fallback::Fallback,
     faults::Fault,
     initial_users::{InitialUsers, UserError},
     jwk::JwkError,
@@ -51,6 +53,9 @@ pub struct Options {
     /// The `version` in the answer of `GET /health`: a GoTrue release such as `v2.180.0`, or empty
     /// as in a build of GoTrue without a version (recorded: `health`).
     pub version: String,
+    /// The base URL, with `http`, of the server that answers requests for paths that are not the mock's. Without it they are
+    /// answered 404.
+    pub fallback: Option<Url>,
 }
 
 /// The defaults: ES256 with the test keys, tokens of one hour, the mock's own issuer, random ids,
@@ -66,6 +71,7 @@ impl Default for Options {
             users: InitialUsers::default(),
             settings: Settings::default(),
             version: "v2.180.0".to_owned(),
+            fallback: None,
         }
     }
 }
@@ -90,6 +96,7 @@ struct Inner {
     options: Options,
     url: String,
     issuer: String,
+    fallback: Option<Fallback>,
     clock: MockClock,
     initial_keys: KeyRing,
     keys: Mutex<KeyRing>,
@@ -136,6 +143,7 @@ impl Mock {
         let inner = Inner {
             issuer: options.issuer.clone().unwrap_or_else(|| format!("{url}/auth/v1")),
             url,
+            fallback: options.fallback.as_ref().map(Fallback::new),
             clock,
             initial_keys: keys.clone(),
             keys: Mutex::new(keys),
@@ -200,6 +208,10 @@ impl Mock {
 
     pub(crate) fn version(&self) -> &str {
         &self.0.options.version
+    }
+
+    pub(crate) fn fallback(&self) -> Option<&Fallback> {
+        self.0.fallback.as_ref()
     }
 
     pub(crate) fn token_lifetime(&self) -> Duration {

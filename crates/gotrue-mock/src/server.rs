@@ -32,6 +32,7 @@ use crate::{
     calls::Call,
     cors,
     error::{ApiVersion, GotrueError},
+    fallback::Fallback,
     faults::{self, ConnectionError, Fault, FaultKind},
     mock::Mock,
     worlds::{Destination, World, Worlds},
@@ -112,6 +113,10 @@ async fn answer_in(
     World { mock, router }: World,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, ConnectionError> {
+    let path = request.uri().path();
+    if let Some(fallback) = mock.fallback().filter(|_| Fallback::is_for(path)) {
+        return Ok(pass_on(&mock, fallback, request).await);
+    }
     let has_origin = request.headers().contains_key(ORIGIN);
     let version = ApiVersion::from_headers(request.headers());
     if let Some(preflight) = cors::preflight(&request, mock.settings()) {
@@ -151,6 +156,14 @@ async fn answer_in(
 /// Whether a path belongs to the page or to the control endpoints. The call log leaves them out.
 fn is_control(path: &str) -> bool {
     path == "/" || path.starts_with("/mock/")
+}
+
+/// Passes a request on to another server. The call log has it without its body.
+async fn pass_on(mock: &Mock, fallback: &Fallback, request: Request<Incoming>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    mock.record_call(Call::new(&head, &[]));
+    mock.announce_change();
+    fallback.answer(Request::from_parts(head, body)).await
 }
 
 /// Routes a request to its handler, or answers it as a fault requires.
