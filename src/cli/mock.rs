@@ -16,7 +16,7 @@ use std::{
 };
 
 use clap::ValueEnum;
-use gotrue_mock::{Algorithm, Options, SigningKeys};
+use gotrue_mock::{Algorithm, Options, SigningKeys, TEST_SECRET};
 use url::Url;
 
 use self::{
@@ -130,6 +130,11 @@ fn signing_keys(path: &str) -> Result<SigningKeys, String> {
 }
 
 impl MockArgs {
+    /// The shared secret of the public test keys. That of a file need not be text, which the gateway's setting is.
+    fn known_secret(&self) -> Option<&'static str> {
+        self.signing_keys.is_none().then_some(TEST_SECRET)
+    }
+
     fn options(&self) -> Options {
         Options {
             algorithm: self.alg.into(),
@@ -173,7 +178,7 @@ async fn serve(args: &MockArgs, options: Options) -> Result<u8, StartMockError> 
     let mut signals = Signals::new().map_err(StartMockError::Signals)?;
     let mut mock = RunningMock::start(args.bind.unwrap_or(ADDRESS), options).await?;
     if args.gateway {
-        mock.start_gateway(GATEWAY_ADDRESS)?;
+        mock.start_gateway(GATEWAY_ADDRESS, args.known_secret())?;
     }
     signals.next().await;
     mock.stop();
@@ -185,7 +190,7 @@ async fn run_command(args: &MockArgs, options: Options) -> Result<u8, StartMockE
     let mut supervisor = Supervisor::new().map_err(StartMockError::Signals)?;
     let mut mock = RunningMock::start(args.bind.unwrap_or(FREE_PORT), options).await?;
     if args.gateway {
-        mock.start_gateway(FREE_PORT)?;
+        mock.start_gateway(FREE_PORT, args.known_secret())?;
     }
     tokio::select! {
         ready = mock.wait_until_ready() => ready?,

@@ -2,6 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
 
+mod command;
+mod fallback;
+mod gateway;
+mod running_project;
+mod settings;
+
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
@@ -21,6 +27,12 @@ fn run(flags: &[&str]) -> Output {
     mock(flags).output().unwrap()
 }
 
+/// Sends the signal with this name, such as `TERM`, to a process.
+fn send(signal: &str, process: u32) {
+    let (flag, id) = (format!("-{signal}"), process.to_string());
+    assert!(Command::new("kill").args([flag, id]).status().unwrap().success());
+}
+
 #[rstest]
 #[case::an_address("--bind", "nonsense")]
 #[case::an_algorithm("--alg", "none")]
@@ -29,6 +41,12 @@ fn run(flags: &[&str]) -> Output {
 #[case::a_missing_file("--signing-keys", "/nonexistent.json")]
 #[case::a_file_without_keys("--signing-keys", "Cargo.toml")]
 #[case::a_number("--seed", "x")]
+#[case::a_span_of_time("--timebox", "soon")]
+#[case::a_url("--site-url", "nowhere")]
+#[case::a_phone_number_without_a_code("--test-otp", "15550100001")]
+#[case::kinds_of_characters("--password-requirements", "runes")]
+#[case::a_fallback_with_https("--fallback", "https://example.com")]
+#[case::a_fallback_with_a_query("--fallback", "http://127.0.0.1:3000/?a=b")]
 #[test]
 fn an_invalid_flag_is_named_and_the_exit_status_is_two(#[case] flag: &str, #[case] value: &str) {
     let Output { status, stderr, .. } = run(&[flag, value]);
@@ -58,8 +76,8 @@ fn an_address_in_use_is_named_and_the_exit_status_is_one() {
 }
 
 #[rstest]
-#[case::terminate("-TERM")]
-#[case::interrupt("-INT")]
+#[case::terminate("TERM")]
+#[case::interrupt("INT")]
 #[test]
 fn the_mock_logs_its_address_serves_and_exits_with_status_zero_on_a_signal(#[case] signal: &str) {
     let flags = ["--bind", "127.0.0.1:0", "--seed", "--alg", "RS256", "--token-lifetime", "2s"];
@@ -77,7 +95,6 @@ fn the_mock_logs_its_address_serves_and_exits_with_status_zero_on_a_signal(#[cas
     stream.read_to_string(&mut response).unwrap();
     assert!(response.starts_with("HTTP/1.1 200 OK") && response.contains("GoTrue"), "{response}");
 
-    let id = child.id().to_string();
-    assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
+    send(signal, child.id());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }

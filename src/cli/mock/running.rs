@@ -75,12 +75,19 @@ impl RunningMock {
     }
 
     /// Starts a gateway in front of the mock, at `address` or, if its port is in use, at a free one, and prints its URL. Its
-    /// clock is the mock's, so that a test which advances that clock finds the access token expired at both.
-    pub(super) fn start_gateway(&mut self, address: SocketAddr) -> Result<(), StartMockError> {
+    /// clock is the mock's, so that a test which advances that clock finds the access token expired at both. `secret` is the
+    /// shared secret, if it is known.
+    pub(super) fn start_gateway(
+        &mut self,
+        address: SocketAddr,
+        secret: Option<&str>,
+    ) -> Result<(), StartMockError> {
         let keys = self.mock.project_keys().map_err(|_| StartMockError::ProjectKeys)?;
         let mut settings =
             vec![("SUPABASE_ANON_KEY", &*keys.anon), ("GATEWAY_ALLOWED_ORIGINS", ALLOWED_ORIGINS)];
-        if self.algorithm == Algorithm::Hs256 {
+        if let Some(secret) = secret {
+            settings.push(("SUPABASE_JWT_SECRET", secret));
+        } else if self.algorithm == Algorithm::Hs256 {
             // The key set is empty: without this the gateway would wait for a key. GoTrue verifies the tokens.
             settings.push(("GATEWAY_JWT_ALGORITHMS", "HS256"));
         }

@@ -186,3 +186,6 @@ impl SettingsArgs {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
