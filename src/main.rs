@@ -26,7 +26,7 @@ enum Command {
     /// Show the logouts that did not end their session, newest first.
     Failures(cli::failures::FailuresArgs),
     /// Run a mock of GoTrue for tests.
-    Mock(cli::mock::MockArgs),
+    Mock(Box<cli::mock::MockArgs>),
     /// Run a mock of GoTrue, the gateway and a demo page on this machine.
     Demo(cli::demo::DemoArgs),
 }

@@ -16,7 +16,7 @@ use std::{
 };
 
 use clap::ValueEnum;
-use gotrue_mock::{Algorithm, Options, SigningKeys, TEST_SECRET};
+use gotrue_mock::{Algorithm, InitialUsers, Options, SigningKeys, TEST_SECRET};
 use url::Url;
 
 use self::{
@@ -63,6 +63,10 @@ pub struct MockArgs {
     /// Make ids and refresh tokens the same in every run [without a number: 1]
     #[arg(long, value_name = "NUMBER", num_args = 0..=1, default_missing_value = "1")]
     seed: Option<u64>,
+    /// JSON file with a list of users that exist from the start, each as in the body of POST /admin/users; their addresses
+    /// are confirmed, unless `email_confirm` or `phone_confirm` is false
+    #[arg(long, value_name = "FILE", value_parser = users)]
+    users: Option<InitialUsers>,
     /// http URL of a server that answers requests for other paths than /auth/v1 and /mock: REST, Storage, functions
     #[arg(long, value_name = "URL", value_parser = fallback)]
     fallback: Option<Url>,
@@ -129,6 +133,11 @@ fn signing_keys(path: &str) -> Result<SigningKeys, String> {
     SigningKeys::from_json(&json).map_err(|error| error.to_string())
 }
 
+fn users(path: &str) -> Result<InitialUsers, String> {
+    let json = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    InitialUsers::from_json(&json).map_err(|error| error.to_string())
+}
+
 impl MockArgs {
     /// The shared secret of the public test keys. That of a file need not be text, which the gateway's setting is.
     fn known_secret(&self) -> Option<&'static str> {
@@ -142,6 +151,7 @@ impl MockArgs {
             signing_keys: self.signing_keys.clone().unwrap_or_else(SigningKeys::test_keys),
             issuer: self.issuer.clone(),
             seed: self.seed,
+            users: self.users.clone().unwrap_or_default(),
             settings: self.settings.settings(),
             fallback: self.fallback.clone(),
             ..Options::default()

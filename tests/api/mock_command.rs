@@ -17,6 +17,8 @@ use std::{
 use rstest::rstest;
 use serde_json::json;
 
+use self::running_project::RunningProject;
+
 fn mock(flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_logout-gateway"));
     command.arg("mock").args(flags).stdin(Stdio::null());
@@ -40,6 +42,7 @@ fn send(signal: &str, process: u32) {
 #[case::less_than_a_second("--token-lifetime", "10ms")]
 #[case::a_missing_file("--signing-keys", "/nonexistent.json")]
 #[case::a_file_without_keys("--signing-keys", "Cargo.toml")]
+#[case::no_list_of_users("--users", "Cargo.toml")]
 #[case::a_number("--seed", "x")]
 #[case::a_span_of_time("--timebox", "soon")]
 #[case::a_url("--site-url", "nowhere")]
@@ -64,6 +67,19 @@ fn keys_of_another_algorithm_are_named_and_the_exit_status_is_two() {
     let stderr = String::from_utf8(stderr).unwrap();
     assert_eq!(status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("--signing-keys") && stderr.contains("EdDSA"), "{stderr}");
+}
+
+#[tokio::test]
+async fn the_users_of_a_file_can_sign_in() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    write!(file, "{}", json!([{"email": "ann@example.com", "password": "secret-password-1"}]))
+        .unwrap();
+    let project = RunningProject::start(&["--users", file.path().to_str().unwrap()]);
+    let request = project.request("POST", "/auth/v1/token?grant_type=password");
+    let body = json!({"email": "ann@example.com", "password": "secret-password-1"}).to_string();
+    let reply = request.header("Content-Type", "application/json").body(body).send().await;
+    assert_eq!(reply.status, 200, "{}", reply.text());
+    assert_eq!(project.finish(), Some(0));
 }
 
 #[test]

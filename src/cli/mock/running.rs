@@ -31,7 +31,7 @@ pub(super) enum StartMockError {
     #[error("the signal handlers could not be installed: {0}")]
     Signals(io::Error),
     #[error(transparent)]
-    Keys(#[from] gotrue_mock::JwkError),
+    Mock(#[from] gotrue_mock::StartError),
     #[error("the project's keys could not be signed")]
     ProjectKeys,
     #[error(transparent)]

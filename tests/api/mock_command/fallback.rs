@@ -1,5 +1,11 @@
 //! `--fallback`: the requests that the mock passes on to another server.
 
+use std::{
+    net::{SocketAddr, TcpListener as StdListener},
+    sync::{Arc, Mutex},
+    time::UNIX_EPOCH,
+};
+
 use axum::{
     Router,
     body::Body,
@@ -8,12 +14,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, options},
 };
-use gotrue_mock::Options;
+use gotrue_mock::{Mock, Options};
 use rstest::rstest;
-use std::{
-    net::{SocketAddr, TcpListener as StdListener},
-    sync::{Arc, Mutex},
-};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -21,10 +23,16 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 
 use super::running_project::RunningProject;
-use crate::{harness::Request, mock_harness::RunningMock};
+use crate::harness::Request;
 
 /// The requests that the target received: method, path with query, and headers.
 type Log = Arc<Mutex<Vec<(String, String, HeaderMap)>>>;
+
+/// A mock, which stops when this is dropped.
+struct RunningMock {
+    mock: Mock,
+    _server: AbortOnDropHandle<()>,
+}
 
 /// A server, and a mock that passes requests on to it.
 struct Project {
@@ -67,7 +75,11 @@ fn address_of(mock: &RunningMock) -> SocketAddr {
 
 async fn mock_for(target: SocketAddr) -> RunningMock {
     let fallback = Some(format!("http://{target}").parse().unwrap());
-    RunningMock::start(Options { fallback, ..Options::default() }).await
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let options = Options { fallback, ..Options::default() };
+    let mock = Mock::new(options, listener.local_addr().unwrap(), || UNIX_EPOCH).unwrap();
+    let server = gotrue_mock::serve(listener, mock.clone(), std::future::pending());
+    RunningMock { mock, _server: AbortOnDropHandle::new(tokio::spawn(server)) }
 }
 
 async fn record(
