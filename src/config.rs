@@ -27,7 +27,7 @@ pub(crate) mod tests;
 mod warnings;
 
 pub use cookies::{CSRF_COOKIE, CookieSameSite, CookieSecure};
-pub(crate) use csrf::{ANY_PORT, CsrfMode, serialised_origin};
+pub(crate) use csrf::{CsrfMode, serialised_origin};
 pub(crate) use egress_proxy::EgressProxy;
 pub use error::ConfigErrors;
 pub use flags::Args;

@@ -3,6 +3,7 @@
 
 mod command;
 mod leftovers;
+mod origins;
 mod running;
 mod settings;
 
@@ -45,7 +46,7 @@ pub struct MockArgs {
     #[arg(long, value_name = "ADDRESS")]
     bind: Option<SocketAddr>,
     /// Start a gateway in front of the mock, too: at 127.0.0.1:8080, or at a free port if that is in use or if there is a
-    /// command
+    /// command. Pages of --site-url, of each --redirect-url and of development servers at their usual ports may call it
     #[arg(long)]
     gateway: bool,
     /// Algorithm that signs access tokens

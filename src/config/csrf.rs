@@ -18,29 +18,10 @@ impl Choice for CsrfMode {
         &[("signed", Self::Signed), ("double-submit", Self::DoubleSubmit)];
 }
 
-/// The origins, without a port, that can have any port.
-const LOOPBACK_ORIGINS: [&str; 6] = [
-    "http://localhost",
-    "http://127.0.0.1",
-    "http://[::1]",
-    "https://localhost",
-    "https://127.0.0.1",
-    "https://[::1]",
-];
-
-/// Ends an entry of `GATEWAY_ALLOWED_ORIGINS` that allows every port.
-pub(crate) const ANY_PORT: &str = ":*";
-
 /// An origin of `GATEWAY_ALLOWED_ORIGINS`. It must be written exactly as browsers serialise it, because it is
 /// compared with the header `Origin` as text (RFC 6454, section 6.2). The pages of mobile apps and browser
 /// extensions have origins of the same form: `capacitor://localhost`, `chrome-extension://<id>`.
-///
-/// Any port is allowed only for a host of loopback, `http://localhost:*`: development servers choose free ports, and no
-/// page of another machine has such an origin.
 pub(super) fn origin(entry: &str) -> Result<String, Rule> {
-    if entry.strip_suffix(ANY_PORT).is_some_and(|origin| LOOPBACK_ORIGINS.contains(&origin)) {
-        return Ok(entry.to_owned());
-    }
     let is_exact =
         Url::parse(entry).is_ok_and(|url| serialised_origin(&url).as_deref() == Some(entry));
     // `Url::parse` accepts `*` in a host name, so refuse it here.
@@ -48,8 +29,7 @@ pub(super) fn origin(entry: &str) -> Result<String, Rule> {
         return Ok(entry.to_owned());
     }
     Err("must be exact origins as browsers write them, such as `https://app.example.com` or \
-         `capacitor://localhost`: lower case, no default port, path, trailing slash or wildcard; \
-         only `localhost`, `127.0.0.1` and `[::1]` take any port, as in `http://localhost:*`"
+         `capacitor://localhost`: lower case, no default port, path, trailing slash or wildcard"
         .into())
 }
 
@@ -84,9 +64,6 @@ mod tests {
     #[case("tauri://localhost:1420")]
     #[case("chrome-extension://abcdefghijklmnopabcdefghijklmnop")]
     #[case("moz-extension://6b8f3b7c-0000-4000-8000-000000000000")]
-    #[case("http://localhost:*")]
-    #[case("http://127.0.0.1:*")]
-    #[case("https://[::1]:*")]
     fn an_origin_as_browsers_write_it_is_accepted(#[case] entry: &str) {
         assert_eq!(origin(entry).unwrap(), entry);
     }
@@ -108,10 +85,6 @@ mod tests {
     #[case("capacitor:localhost")]
     #[case("capacitor://user@localhost")]
     #[case("chrome-extension://*")]
-    #[case("https://app.example.com:*")]
-    #[case("http://localhost.example.com:*")]
-    #[case("http://localhost:30*")]
-    #[case("capacitor://localhost:*")]
     #[case("file://")]
     #[case("file:///app")]
     #[case("*")]

@@ -105,8 +105,7 @@ settings! {
     /// The check that the user, and not another site, caused a request.
     csrf: CsrfConfig under "CSRF" {
         /// Origins besides the gateway's own whose pages may call it, comma-separated, each as browsers write it:
-        /// `https://app.example.com`, `capacitor://localhost`; on loopback with any port: `http://localhost:*`.
-        /// Default: none
+        /// `https://app.example.com`, `capacitor://localhost`. Default: none
         allowed_origins: Vec<String> = "GATEWAY_ALLOWED_ORIGINS" <"ORIGINS">,
             list(csrf::origin), else Vec::new();
         /// `signed`: the gateway signs a token for the session. `double-submit`: the header must equal the cookie, for

@@ -12,7 +12,7 @@ use std::{collections::HashSet, fmt};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use url::Url;
 
-use crate::config::{ANY_PORT, serialised_origin};
+use crate::config::serialised_origin;
 
 /// The header by which a browser says how the page's site relates to the gateway's (W3C, Fetch Metadata Request
 /// Headers).
@@ -20,35 +20,12 @@ pub const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site")
 
 /// The origins whose pages may send requests, in the form that browsers send.
 #[derive(Debug)]
-pub struct AllowedOrigins {
-    exact: HashSet<String>,
-    /// Origins without the port, which may be any: `http://localhost`.
-    of_any_port: Vec<String>,
-}
+pub struct AllowedOrigins(HashSet<String>);
 
 impl AllowedOrigins {
-    /// Allows the pages of `origins` and no others. An origin that ends with `:*` allows every port.
+    /// Allows the pages of `origins` and no others.
     pub(crate) fn new(origins: &[String]) -> Self {
-        let (of_any_port, exact) =
-            origins.iter().cloned().partition::<Vec<_>, _>(|origin| origin.ends_with(ANY_PORT));
-        Self {
-            exact: exact.into_iter().collect(),
-            of_any_port: of_any_port
-                .iter()
-                .filter_map(|origin| origin.strip_suffix(ANY_PORT))
-                .map(str::to_owned)
-                .collect(),
-        }
-    }
-
-    /// Whether pages of `origin` may send requests.
-    pub(crate) fn contains(&self, origin: &str) -> bool {
-        let is_port = |rest: &str| {
-            rest.strip_prefix(':').map_or(rest.is_empty(), |port| port.parse::<u16>().is_ok())
-        };
-        let has_any_port =
-            |allowed: &String| origin.strip_prefix(allowed.as_str()).is_some_and(is_port);
-        self.exact.contains(origin) || self.of_any_port.iter().any(has_any_port)
+        Self(origins.iter().cloned().collect())
     }
 
     /// Checks the page that sent the request. `own` is the gateway's own origin as the browser sees it.
@@ -64,7 +41,7 @@ impl AllowedOrigins {
         let origin = request_origin(headers);
         let is_allowed = match &origin {
             RequestOrigin::Page(origin) => {
-                self.contains(origin) || (!from_other_site && own == Some(origin))
+                self.0.contains(origin) || (!from_other_site && own == Some(origin))
             }
             // The request has neither `Origin` nor `Referer`: refuse an unknown value of `Sec-Fetch-Site`.
             RequestOrigin::Absent => site.is_none(),

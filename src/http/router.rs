@@ -25,7 +25,7 @@ use super::{
     routes::{admin, csrf, docs, health, logout, status, verify},
     state::AppState,
 };
-use crate::csrf::origin::{AllowedOrigins, SEC_FETCH_SITE};
+use crate::csrf::origin::SEC_FETCH_SITE;
 
 /// The response headers that pages of allowed origins may read, besides those that every page may read.
 const EXPOSED_HEADERS: [HeaderName; 4] =
@@ -136,8 +136,8 @@ fn with_cors(routes: Router, origins: &[String]) -> Router {
     // Set the fallback before the CORS layer, so that the layer covers it: no route has the method of a
     // preflight, OPTIONS.
     let routes = routes.method_not_allowed_fallback(method_not_allowed);
-    let origins = Arc::new(AllowedOrigins::new(origins));
-    let cors = cors(origins.clone());
+    let origins: Arc<[_]> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    let cors = cors(&origins);
     let bypass = from_fn_with_state((origins, routes.clone()), only_allowed_preflights);
     routes.layer(ServiceBuilder::new().layer(bypass).layer(cors))
 }
@@ -146,11 +146,11 @@ fn with_cors(routes: Router, origins: &[String]) -> Router {
 /// preflight and allow all headers that it asks for. Any other OPTIONS request goes to the routes, which answer
 /// 405. If it comes from an allowed origin, its response gets the headers of CORS here.
 async fn only_allowed_preflights(
-    State((origins, routes)): State<(Arc<AllowedOrigins>, Router)>,
+    State((origins, routes)): State<(Arc<[HeaderValue]>, Router)>,
     request: Request,
     next: Next,
 ) -> Response {
-    let origin = request.headers().get(header::ORIGIN).filter(|origin| allows(&origins, origin));
+    let origin = request.headers().get(header::ORIGIN).filter(|origin| origins.contains(origin));
     let is_preflight =
         origin.is_some() && request.headers().contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
     if request.method() != Method::OPTIONS || is_preflight {
@@ -170,13 +170,9 @@ async fn only_allowed_preflights(
     response
 }
 
-fn allows(origins: &AllowedOrigins, origin: &HeaderValue) -> bool {
-    origin.to_str().is_ok_and(|origin| origins.contains(origin))
-}
-
-fn cors(origins: Arc<AllowedOrigins>) -> CorsLayer {
+fn cors(origins: &[HeaderValue]) -> CorsLayer {
     CorsLayer::new()
-        .allow_origin(AllowOrigin::predicate(move |origin, _| allows(&origins, origin)))
+        .allow_origin(AllowOrigin::list(origins.to_vec()))
         .allow_credentials(true)
         .allow_methods([Method::GET, Method::POST])
         // Allow every header that a preflight names, because tools such as Sentry add headers to every request.

@@ -7,6 +7,7 @@ use gotrue_mock::{Algorithm, Mock, Options};
 use tokio::{net::TcpListener, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::origins::allowed_origins;
 use crate::{
     cli::local_gateway::{self, SettingsError},
     clock::Clock,
@@ -18,10 +19,6 @@ use crate::{
 const TIME_TO_ANSWER: Duration = Duration::from_secs(10);
 /// The pause between two requests to a server that does not answer yet.
 const PAUSE: Duration = Duration::from_millis(10);
-
-/// Pages on loopback may call the gateway, whatever port their development server has.
-const ALLOWED_ORIGINS: &str = "http://localhost:*,http://127.0.0.1:*,http://[::1]:*,\
-     https://localhost:*,https://127.0.0.1:*,https://[::1]:*";
 
 /// The error of a mock that could not start.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +45,7 @@ pub(super) enum StartMockError {
 pub(super) struct RunningMock {
     mock: Mock,
     algorithm: Algorithm,
+    allowed_origins: String,
     gateway: Option<RunningGateway>,
     _server: AbortOnDropHandle<()>,
 }
@@ -67,11 +65,12 @@ impl RunningMock {
         let listener = TcpListener::bind(address).await.map_err(failed)?;
         let local = listener.local_addr().map_err(failed)?;
         let (algorithm, clock) = (options.algorithm, Clock::system());
+        let allowed_origins = allowed_origins(&options.settings);
         let mock = Mock::new(options, local, move || clock.now().into())?;
         let server = gotrue_mock::serve(listener, mock.clone(), std::future::pending());
         let server = AbortOnDropHandle::new(tokio::spawn(server));
         eprintln!("listening on {}", mock.url());
-        Ok(Self { mock, algorithm, gateway: None, _server: server })
+        Ok(Self { mock, algorithm, allowed_origins, gateway: None, _server: server })
     }
 
     /// Starts a gateway in front of the mock, at `address` or, if its port is in use, at a free one, and prints its URL. Its
@@ -83,8 +82,10 @@ impl RunningMock {
         secret: Option<&str>,
     ) -> Result<(), StartMockError> {
         let keys = self.mock.project_keys().map_err(|_| StartMockError::ProjectKeys)?;
-        let mut settings =
-            vec![("SUPABASE_ANON_KEY", &*keys.anon), ("GATEWAY_ALLOWED_ORIGINS", ALLOWED_ORIGINS)];
+        let mut settings = vec![
+            ("SUPABASE_ANON_KEY", &*keys.anon),
+            ("GATEWAY_ALLOWED_ORIGINS", &*self.allowed_origins),
+        ];
         if let Some(secret) = secret {
             settings.push(("SUPABASE_JWT_SECRET", secret));
         } else if self.algorithm == Algorithm::Hs256 {

@@ -41,13 +41,18 @@ fn browser(project: &RunningProject, tokens: &Tokens, origin: &str) -> Browser {
 }
 
 #[rstest]
-#[case("http://127.0.0.1:5173")]
-#[case("http://localhost:3000")]
-#[case("http://localhost")]
-#[case("https://[::1]:8443")]
+#[case::a_development_server("http://127.0.0.1:5173")]
+#[case::the_site("https://app.example.com")]
+#[case::an_allowed_redirect("http://localhost:7777")]
 #[tokio::test]
-async fn a_page_of_any_loopback_origin_signs_out(#[case] origin: &str) {
-    let project = RunningProject::start(&["--gateway"]);
+async fn a_page_of_the_app_signs_out(#[case] origin: &str) {
+    let flags = [
+        "--site-url",
+        "https://app.example.com/start",
+        "--redirect-url",
+        "http://localhost:7777/in",
+    ];
+    let project = RunningProject::start(&[&["--gateway"], &flags[..]].concat());
     let tokens = sign_up(&project).await;
     let mut browser = browser(&project, &tokens, origin);
     let csrf = browser.fetch_csrf().await;
@@ -85,6 +90,7 @@ async fn a_page_of_another_origin_cannot_sign_out(#[case] origin: &str) {
 #[rstest]
 #[case::keys(&[])]
 #[case::a_shared_secret(&["--alg", "HS256"])]
+#[case::a_shared_secret_of_a_file(&["--alg", "HS256", "--signing-keys", "fixtures/gotrue/signing-keys.json"])]
 #[case::another_issuer(&["--issuer", "https://auth.example.com"])]
 #[case::no_issuer(&["--issuer", "none"])]
 #[tokio::test]
