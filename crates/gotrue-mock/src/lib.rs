@@ -14,7 +14,7 @@
 //! # Not in the mock
 //!
 //! GoTrue's endpoints of these features are answered with status 501 and the code `not_implemented`. A test can switch a
-//! feature off by [`Settings::disabled`], then the answer is GoTrue's own 404. Other unknown paths are 404.
+//! feature off by [`Settings::disabled`], then the answer is that of a GoTrue without it. Other unknown paths are 404.
 //!
 //! | Feature | Endpoints |
 //! |---|---|
@@ -25,6 +25,8 @@
 //! | Custom identity providers | `POST /admin/custom-providers`, `/admin/custom-providers/{id}` |
 //! | Audit log | `/admin/audit` |
 //! | Web3 | `POST /token?grant_type=web3` |
+//!
+//! A second factor of the type `webauthn` is refused as GoTrue refuses it by default.
 
 mod access_token;
 mod access_token_hook;
