@@ -45,6 +45,10 @@ pub struct MockArgs {
     /// free port if there is a command]
     #[arg(long, value_name = "ADDRESS")]
     bind: Option<SocketAddr>,
+    /// URL under which browsers reach the mock: it begins the links of mails, the redirects of providers and the issuer
+    /// [default: the URL of the address]
+    #[arg(long, value_name = "URL", value_parser = external_url)]
+    external_url: Option<String>,
     /// Start a gateway in front of the mock, too: at 127.0.0.1:8080, or at a free port if that is in use or if there is a
     /// command. Pages of --site-url, of each --redirect-url and of development servers at their usual ports may call it
     #[arg(long)]
@@ -121,12 +125,22 @@ fn issuer(value: &str) -> Result<String, Infallible> {
 }
 
 fn fallback(value: &str) -> Result<Url, String> {
+    base_url(value, &["http"])
+}
+
+fn external_url(value: &str) -> Result<String, String> {
+    base_url(value, &["http", "https"]).map(|url| url.as_str().trim_end_matches('/').to_owned())
+}
+
+/// A URL to which a path can be appended.
+fn base_url(value: &str, schemes: &[&str]) -> Result<Url, String> {
     let url = Url::parse(value).map_err(|error| error.to_string())?;
     let has_suffix = url.query().is_some() || url.fragment().is_some();
-    if url.scheme() == "http" && url.has_host() && !has_suffix {
+    if schemes.contains(&url.scheme()) && url.has_host() && !has_suffix {
         return Ok(url);
     }
-    Err("not an http URL without query and fragment, such as http://127.0.0.1:3000".to_owned())
+    let schemes = schemes.join(" or ");
+    Err(format!("not an {schemes} URL without query and fragment, such as http://127.0.0.1:3000"))
 }
 
 fn signing_keys(path: &str) -> Result<SigningKeys, String> {
@@ -149,6 +163,7 @@ impl MockArgs {
         Options {
             algorithm: self.alg.into(),
             token_lifetime: self.token_lifetime,
+            external_url: self.external_url.clone(),
             signing_keys: self.signing_keys.clone().unwrap_or_else(SigningKeys::test_keys),
             issuer: self.issuer.clone(),
             seed: self.seed,

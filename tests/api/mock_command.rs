@@ -48,6 +48,7 @@ fn send(signal: &str, process: u32) {
 #[case::a_url("--site-url", "nowhere")]
 #[case::a_phone_number_without_a_code("--test-otp", "15550100001")]
 #[case::kinds_of_characters("--password-requirements", "runes")]
+#[case::an_external_url_without_a_scheme("--external-url", "mock:9999")]
 #[case::a_fallback_with_https("--fallback", "https://example.com")]
 #[case::a_fallback_with_a_query("--fallback", "http://127.0.0.1:3000/?a=b")]
 #[test]

@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     fmt,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     num::NonZeroU32,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -40,6 +40,10 @@ pub struct Options {
     pub token_lifetime: Duration,
     /// The private keys among which the mock finds its signing key.
     pub signing_keys: SigningKeys,
+    /// The URL under which clients reach the mock, without a slash at its end: it begins the links of mails, the redirects
+    /// of providers and the issuer (`API_EXTERNAL_URL`). The default is `http://<address>`, with 127.0.0.1 for an address
+    /// that stands for all interfaces.
+    pub external_url: Option<String>,
     /// The `iss` claim of access tokens. The default is `http://<address>/auth/v1`. An empty issuer
     /// writes no claim, as GoTrue does without a configured issuer.
     pub issuer: Option<String>,
@@ -66,6 +70,7 @@ impl Default for Options {
             algorithm: Algorithm::Es256,
             token_lifetime: Duration::from_hours(1),
             signing_keys: SigningKeys::test_keys(),
+            external_url: None,
             issuer: None,
             seed: None,
             users: InitialUsers::default(),
@@ -122,7 +127,8 @@ impl Mock {
         address: SocketAddr,
         now: impl Fn() -> SystemTime + Send + Sync + 'static,
     ) -> Result<Self, StartError> {
-        Self::start(options, format!("http://{address}"), MockClock::new(now))
+        let url = options.external_url.clone().unwrap_or_else(|| url_of(address));
+        Self::start(options, url, MockClock::new(now))
     }
 
     /// Creates a mock with the same options at another URL: its users, sessions, keys, faults, calls and clock are its own.
@@ -170,7 +176,7 @@ impl Mock {
         Self(Arc::clone(&self.0), Arc::new(settings))
     }
 
-    /// The mock's URL, `http://<address>`. GoTrue's paths begin with `/auth/v1`, the paths of the
+    /// The mock's URL. GoTrue's paths begin with `/auth/v1`, the paths of the
     /// control routes with `/mock`.
     #[must_use]
     pub fn url(&self) -> &str {
@@ -278,6 +284,14 @@ impl Mock {
         }
         Some(taken)
     }
+}
+
+/// The URL of a listener. A client cannot connect to an address that stands for all interfaces.
+fn url_of(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    format!("http://{address}")
 }
 
 /// Shows the address only: the other fields may hold credentials.

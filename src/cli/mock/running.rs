@@ -44,6 +44,8 @@ pub(super) enum StartMockError {
 /// A mock that answers until this is dropped.
 pub(super) struct RunningMock {
     mock: Mock,
+    /// `http://<address>`, which may not be the URL of browsers.
+    local_url: String,
     algorithm: Algorithm,
     allowed_origins: String,
     gateway: Option<RunningGateway>,
@@ -69,8 +71,9 @@ impl RunningMock {
         let mock = Mock::new(options, local, move || clock.now().into())?;
         let server = gotrue_mock::serve(listener, mock.clone(), std::future::pending());
         let server = AbortOnDropHandle::new(tokio::spawn(server));
-        eprintln!("listening on {}", mock.url());
-        Ok(Self { mock, algorithm, allowed_origins, gateway: None, _server: server })
+        let local_url = format!("http://{local}");
+        eprintln!("listening on {local_url}");
+        Ok(Self { mock, local_url, algorithm, allowed_origins, gateway: None, _server: server })
     }
 
     /// Starts a gateway in front of the mock, at `address` or, if its port is in use, at a free one, and prints its URL. Its
@@ -82,7 +85,9 @@ impl RunningMock {
         secret: Option<&str>,
     ) -> Result<(), StartMockError> {
         let keys = self.mock.project_keys().map_err(|_| StartMockError::ProjectKeys)?;
+        let gotrue = format!("{}/auth/v1", self.local_url);
         let mut settings = vec![
+            ("GOTRUE_URL", &*gotrue),
             ("SUPABASE_ANON_KEY", &*keys.anon),
             ("GATEWAY_ALLOWED_ORIGINS", &*self.allowed_origins),
         ];
@@ -108,8 +113,7 @@ impl RunningMock {
         let client = client.map_err(|_| StartMockError::Client)?;
         let gateway = self.gateway_url().map(|url| format!("{url}/readyz"));
         // The mock does not log the calls of control routes, so a test does not see this one.
-        for url in
-            [Some(format!("{}/mock/project", self.mock.url())), gateway].into_iter().flatten()
+        for url in [Some(format!("{}/mock/project", self.local_url)), gateway].into_iter().flatten()
         {
             let answers = async {
                 while !client
