@@ -60,6 +60,21 @@ fn an_invalid_flag_is_named_and_the_exit_status_is_two(#[case] flag: &str, #[cas
 }
 
 #[test]
+fn every_flag_that_the_documentation_names_exists() {
+    let page = std::fs::read_to_string("docs/ci.md").unwrap();
+    let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    let words = page.split(|letter: char| letter != '-' && !letter.is_ascii_alphanumeric());
+    let flags: Vec<&str> = words.filter(|word| word.starts_with("--") && word.len() > 3).collect();
+    assert!(flags.len() > 10, "{flags:?}");
+    for flag in flags {
+        assert!(
+            help.contains(&format!("{flag} ")) || help.contains(&format!("{flag}\n")),
+            "{flag}"
+        );
+    }
+}
+
+#[test]
 fn keys_of_another_algorithm_are_named_and_the_exit_status_is_two() {
     let mut file = tempfile::NamedTempFile::new().unwrap();
     write!(file, "{}", json!({"keys": []})).unwrap();

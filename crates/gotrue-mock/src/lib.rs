@@ -13,20 +13,10 @@
 //!
 //! # Not in the mock
 //!
-//! GoTrue's endpoints of these features are answered with status 501 and the code `not_implemented`. A test can switch a
-//! feature off by [`Settings::disabled`], then the answer is that of a GoTrue without it. Other unknown paths are 404.
-//!
-//! | Feature | Endpoints |
-//! |---|---|
-//! | Passkeys | `/passkeys…`, `/admin/users/{id}/passkeys/{id}` |
-//! | OAuth 2.1 server | `/oauth/…`, `/user/oauth/grants`, `/admin/oauth/clients…`, `/.well-known/oauth-authorization-server` |
-//! | SAML 2.0 | `/sso`, `/sso/saml/…`, `POST /admin/sso/providers`, `/admin/sso/providers/{id}` |
-//! | SCIM | `/scim/v2/…` |
-//! | Custom identity providers | `POST /admin/custom-providers`, `/admin/custom-providers/{id}` |
-//! | Audit log | `/admin/audit` |
-//! | Web3 | `POST /token?grant_type=web3` |
-//!
-//! A second factor of the type `webauthn` is refused as GoTrue refuses it by default.
+//! GoTrue's endpoints that the mock does not have are answered with status 501 and the code `not_implemented`. `docs/ci.md`
+//! lists them by feature, each with the reason. [`Settings::disabled`] switches a feature off, then the answer is that of a
+//! GoTrue without it. Other unknown paths are 404. A second factor of the type `webauthn` is refused as GoTrue refuses it by
+//! default.
 
 mod access_token;
 mod access_token_hook;

@@ -21,7 +21,7 @@ use crate::{
 const CRUD: MethodFilter = MethodFilter::GET.or(MethodFilter::PUT).or(MethodFilter::DELETE);
 const LIST: MethodFilter = MethodFilter::GET.or(MethodFilter::POST);
 
-/// The paths and methods of the endpoints. The crate's documentation lists them by feature.
+/// The paths and methods of the endpoints. `docs/ci.md` lists them by feature.
 const ENDPOINTS: [(&str, MethodFilter); 27] = [
     ("/passkeys", MethodFilter::GET),
     ("/passkeys/{passkey_id}", MethodFilter::PATCH.or(MethodFilter::DELETE)),
