@@ -22,7 +22,10 @@ const CRUD: MethodFilter = MethodFilter::GET.or(MethodFilter::PUT).or(MethodFilt
 const LIST: MethodFilter = MethodFilter::GET.or(MethodFilter::POST);
 
 /// The paths and methods of the endpoints. `docs/ci.md` lists them by feature.
-const ENDPOINTS: [(&str, MethodFilter); 27] = [
+const ENDPOINTS: [(&str, MethodFilter); 30] = [
+    ("/factors/recovery-codes", MethodFilter::GET.or(MethodFilter::POST).or(MethodFilter::DELETE)),
+    ("/factors/recovery-codes/verify", MethodFilter::POST),
+    ("/factors/recovery-codes/regenerate", MethodFilter::POST),
     ("/passkeys", MethodFilter::GET),
     ("/passkeys/{passkey_id}", MethodFilter::PATCH.or(MethodFilter::DELETE)),
     ("/passkeys/authentication/options", MethodFilter::POST),

@@ -13,6 +13,7 @@ mod gotrue;
 mod harness;
 mod initial_users;
 mod mails;
+mod missing;
 mod operations;
 mod passwords;
 mod recordings;
