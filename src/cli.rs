@@ -4,6 +4,7 @@ pub mod check;
 pub mod demo;
 pub mod failures;
 pub mod health;
+mod local_gateway;
 pub mod mock;
 pub mod queue;
 pub mod serve;

@@ -1,9 +1,7 @@
-//! The parts of `logout-gateway demo`: the page, the configuration of its gateway, and the text that it
-//! prints.
+//! The parts of `logout-gateway demo`: the page, and the text that it prints.
 
 pub(crate) mod banner;
 pub(crate) mod page;
-pub(crate) mod settings;
 
 /// The user that the demo creates at its start.
 pub(crate) const USER: User = User { email: "demo@example.com", password: "demo-password" };

@@ -26,7 +26,7 @@ enum Command {
     /// Show the logouts that did not end their session, newest first.
     Failures(cli::failures::FailuresArgs),
     /// Run a mock of GoTrue for tests.
-    Mock(cli::mock::MockArgs),
+    Mock(Box<cli::mock::MockArgs>),
     /// Run a mock of GoTrue, the gateway and a demo page on this machine.
     Demo(cli::demo::DemoArgs),
 }
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         Command::Health(args) => cli::health::run(*args),
         Command::Queue(args) => cli::queue::run(args),
         Command::Failures(args) => cli::failures::run(args),
-        Command::Mock(args) => cli::mock::run(args),
+        Command::Mock(args) => cli::mock::run(&args),
         Command::Demo(args) => cli::demo::run(&args),
     }
 }

@@ -12,21 +12,17 @@ use std::{
     process::ExitCode,
 };
 
-use axum::{Router, http::header::InvalidHeaderValue};
+use axum::http::header::InvalidHeaderValue;
 use gotrue_mock::Mock;
-use tokio::net::TcpListener;
 
-use super::signals::Signals;
+use super::{
+    local_gateway::{self, SettingsError},
+    signals::Signals,
+};
 use crate::{
     clock::Clock,
-    config::Config,
-    demo::{
-        USER,
-        banner::Banner,
-        page::Page,
-        settings::{self, SettingsError},
-    },
-    gateway::{Gateway, StartError},
+    demo::{USER, banner::Banner, page::Page},
+    gateway::StartError,
     telemetry,
 };
 
@@ -56,7 +52,7 @@ enum DemoError {
     #[error("the demo's mock of GoTrue cannot listen: {0}")]
     Mock(io::Error),
     #[error(transparent)]
-    Keys(#[from] gotrue_mock::JwkError),
+    MockStart(#[from] gotrue_mock::StartError),
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error(transparent)]
@@ -89,16 +85,16 @@ async fn demo(bind: SocketAddr) -> Result<(), DemoError> {
     // once.
     let mut signals = Signals::new()?;
     let mock_address = SocketAddr::from((Ipv4Addr::LOCALHOST, MOCK_PORT));
-    let listener = listen(mock_address).await.map_err(DemoError::Mock)?;
+    let listener = local_gateway::listen(mock_address).await.map_err(DemoError::Mock)?;
     let clock = Clock::system();
     let options = gotrue_mock::Options::default();
     let mock = Mock::new(options, listener.local_addr()?, move || clock.now().into())?;
     mock.create_user(USER.email, USER.password);
 
-    let config = settings::config(bind, mock.url())?;
+    let config = local_gateway::config(bind, mock.url(), &[])?;
     let _log = telemetry::start(config.logs.format, &config.logs.filter, None);
     let page = Page { gotrue: mock.url(), cookie_name: &config.cookies.name, user: USER };
-    let gateway = start(&config, &page.router()?)?;
+    let gateway = local_gateway::start(&config, &Clock::system(), &page.router()?)?;
     let banner = Banner {
         gateway: gateway.address,
         addresses: [(bind, gateway.address), (mock_address, listener.local_addr()?)],
@@ -114,30 +110,4 @@ async fn demo(bind: SocketAddr) -> Result<(), DemoError> {
     }
     gateway.stop();
     Ok(printed?)
-}
-
-/// Starts the gateway at the configured address or, if its port is in use, at a free port.
-fn start(config: &Config, pages: &Router) -> Result<Gateway, StartError> {
-    match Gateway::start(config.clone(), Clock::system(), pages) {
-        Err(StartError::Bind { address, source, .. }) if is_in_use(&source) => {
-            let mut config = config.clone();
-            config.server.bind = SocketAddr::new(address.ip(), 0);
-            Gateway::start(config, Clock::system(), pages)
-        }
-        result => result,
-    }
-}
-
-/// Listens at `address` or, if its port is in use, at a free port.
-async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    match TcpListener::bind(address).await {
-        Err(error) if is_in_use(&error) => {
-            TcpListener::bind(SocketAddr::new(address.ip(), 0)).await
-        }
-        result => result,
-    }
-}
-
-fn is_in_use(error: &io::Error) -> bool {
-    error.kind() == io::ErrorKind::AddrInUse
 }

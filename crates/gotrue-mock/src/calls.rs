@@ -52,7 +52,8 @@ pub struct Call {
     pub query: String,
     /// The values of each header in the order of arrival; names are in lower case.
     pub headers: BTreeMap<String, Vec<String>>,
-    /// The body as UTF-8. Bytes that are not UTF-8 are replaced by U+FFFD.
+    /// The body as UTF-8. Bytes that are not UTF-8 are replaced by U+FFFD. It is empty for a request that the mock passes
+    /// on to the server of [`Options::fallback`](crate::Options::fallback).
     pub body: String,
 }
 

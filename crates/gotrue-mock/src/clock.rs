@@ -2,7 +2,7 @@
 //! added.
 
 use std::{
-    sync::Mutex,
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
@@ -14,14 +14,19 @@ const LIMIT: Duration = Duration::from_hours(1000 * 365 * 24);
 
 /// A clock that a test can advance.
 pub(crate) struct MockClock {
-    base: Box<dyn Fn() -> SystemTime + Send + Sync>,
+    base: Arc<dyn Fn() -> SystemTime + Send + Sync>,
     advanced: Mutex<Duration>,
 }
 
 impl MockClock {
     /// A clock that shows the time of `base` until a test advances it.
     pub(crate) fn new(base: impl Fn() -> SystemTime + Send + Sync + 'static) -> Self {
-        Self { base: Box::new(base), advanced: Mutex::default() }
+        Self { base: Arc::new(base), advanced: Mutex::default() }
+    }
+
+    /// A clock that shows the time of the same base.
+    pub(crate) fn begin_again(&self) -> Self {
+        Self { base: Arc::clone(&self.base), advanced: Mutex::default() }
     }
 
     pub(crate) fn now(&self) -> SystemTime {

@@ -186,7 +186,7 @@ impl Mock {
         self.clock().advance(by)
     }
 
-    /// Returns the mock to its state at the start, as `POST /mock/reset` does.
+    /// Returns the mock to its state at the start, as `POST /mock/reset` does. Other worlds stay as they are.
     pub fn reset(&self) {
         self.database().clear();
         self.clock().reset();
@@ -194,5 +194,7 @@ impl Mock {
         self.call_log().clear();
         self.reset_keys();
         self.set_signed(false);
+        // The same users were created at the start, which fails if one of them is refused.
+        let _ = self.create_initial_users();
     }
 }

@@ -67,8 +67,8 @@ impl GotrueError {
     /// for example `PUT /user with email`.
     pub(crate) fn not_implemented(endpoint: &str) -> Self {
         let message = format!(
-            "The mock does not have {endpoint}. The documentation of the crate gotrue-mock lists such endpoints under \
-             \"Not in the mock\"."
+            "The mock does not have {endpoint}. Its documentation lists such endpoints under \"Not in the mock\": docs/ci.md \
+             of logout-gateway."
         );
         Self::new(StatusCode::NOT_IMPLEMENTED, "not_implemented", message)
     }

@@ -84,6 +84,11 @@ const CODES: [(&str, u16, &str); 76] = [
     ("weak_password", 422, "Password should be at least 6 characters."),
 ];
 
+/// All codes.
+pub(crate) fn all() -> impl Iterator<Item = &'static str> {
+    CODES.into_iter().map(|(code, ..)| code)
+}
+
 /// The status and the message of a code; `None` if it is not in the list.
 pub(crate) fn usual_error(code: &str) -> Option<(StatusCode, &'static str)> {
     let (_, status, message) = CODES.into_iter().find(|(known, ..)| *known == code)?;

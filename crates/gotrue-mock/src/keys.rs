@@ -163,6 +163,15 @@ impl KeyRing {
         jsonwebtoken::encode(&header, claims, &self.signing.encoding)
     }
 
+    /// Signs a JWT with the shared secret, whatever signs access tokens.
+    pub(crate) fn sign_with_secret(
+        &self,
+        claims: &impl Serialize,
+    ) -> jsonwebtoken::errors::Result<String> {
+        let header = Header::new(jsonwebtoken::Algorithm::HS256);
+        jsonwebtoken::encode(&header, claims, &self.secret.encoding)
+    }
+
     /// Verifies a token's signature and returns its claims, without checking the claims.
     pub(crate) fn verify<T: DeserializeOwned>(&self, token: &str) -> Result<T, VerifyError> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| VerifyError::Malformed)?;

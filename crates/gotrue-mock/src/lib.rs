@@ -4,25 +4,19 @@
 //!    codes, body shapes in both API versions, and the effect on sessions.
 //! 2. Under `/mock` a test reads the call log, ends sessions, advances the clock, and injects
 //!    faults. [`Mock`] offers the same to a test in the same process.
+//!    `GET /mock/project` shows the URLs and the API keys of the project, as [`Mock::project_keys`] does.
 //! 3. The mock keeps nothing on disk. [`Mock::reset`] returns it to its state at the start.
-//! 4. The caller of [`Mock::new`] supplies the time, which a test can advance further. The `Date`
+//! 4. With [`Options::fallback`], requests for other paths are passed on to another server, such as `PostgREST`.
+//! 5. The caller of [`Mock::new`] supplies the time, which a test can advance further. The `Date`
 //!    header shows this time, except on answers to CORS preflights, whose `Date` is the system's
 //!    time.
 //!
 //! # Not in the mock
 //!
-//! GoTrue's endpoints of these features are answered with status 501 and the code `not_implemented`. A test can switch a
-//! feature off by [`Settings::disabled`], then the answer is GoTrue's own 404. Other unknown paths are 404.
-//!
-//! | Feature | Endpoints |
-//! |---|---|
-//! | Passkeys | `/passkeys…`, `/admin/users/{id}/passkeys/{id}` |
-//! | OAuth 2.1 server | `/oauth/…`, `/user/oauth/grants`, `/admin/oauth/clients…`, `/.well-known/oauth-authorization-server` |
-//! | SAML 2.0 | `/sso`, `/sso/saml/…`, `POST /admin/sso/providers`, `/admin/sso/providers/{id}` |
-//! | SCIM | `/scim/v2/…` |
-//! | Custom identity providers | `POST /admin/custom-providers`, `/admin/custom-providers/{id}` |
-//! | Audit log | `/admin/audit` |
-//! | Web3 | `POST /token?grant_type=web3` |
+//! GoTrue's endpoints that the mock does not have are answered with status 501 and the code `not_implemented`. `docs/ci.md`
+//! lists them by feature, each with the reason. [`Settings::disabled`] switches a feature off, then the answer is that of a
+//! GoTrue without it. Other unknown paths are 404. A second factor of the type `webauthn` is refused as GoTrue refuses it by
+//! default.
 
 mod access_token;
 mod access_token_hook;
@@ -35,15 +29,18 @@ mod control;
 mod cors;
 mod credentials;
 mod database;
+mod endpoints;
 mod error;
 mod error_codes;
 mod external_flow;
 mod factor;
+mod fallback;
 mod faults;
 mod flow_state;
 mod go_duration;
 mod go_json;
 mod identity;
+mod initial_users;
 mod jwk;
 mod keys;
 mod linking;
@@ -58,6 +55,7 @@ mod outbox;
 mod pagination;
 mod path;
 mod person;
+mod project_keys;
 mod rate_limits;
 mod redirect;
 mod redirect_rules;
@@ -73,8 +71,11 @@ mod session_response;
 mod settings;
 mod totp;
 mod user;
+mod user_creation;
+mod user_form;
 mod user_rows;
 mod verification;
+mod worlds;
 
 pub use access_token_hook::AccessTokenHook;
 pub use algorithm::Algorithm;
@@ -82,11 +83,13 @@ pub use calls::Call;
 pub use clock::ClockLimitError;
 pub use control::Tokens;
 pub use faults::Fault;
+pub use initial_users::{InitialUsers, UserError};
 pub use jwk::JwkError;
 pub use keys::{SigningKeys, TEST_SECRET};
-pub use mock::{Mock, Options};
+pub use mock::{Mock, Options, StartError};
 pub use outbox::Mail;
 pub use person::Person;
+pub use project_keys::ProjectKeys;
 pub use server::serve;
 pub use session_expiry::SessionExpiry;
 pub use session_limits::SessionLimits;

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     num::NonZeroU32,
     sync::{
         Arc, Mutex, MutexGuard,
@@ -11,12 +11,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use tokio::sync::watch;
+use url::Url;
+
 use crate::{
     algorithm::Algorithm,
     calls::{Call, CallLog},
     clock::MockClock,
     database::Database,
+    fallback::Fallback,
     faults::Fault,
+    initial_users::{InitialUsers, UserError},
     jwk::JwkError,
     keys::{KeyRing, SigningKeys},
     lock::lock,
@@ -34,17 +39,26 @@ pub struct Options {
     pub token_lifetime: Duration,
     /// The private keys among which the mock finds its signing key.
     pub signing_keys: SigningKeys,
+    /// The URL under which clients reach the mock, without a slash at its end: it begins the links of mails, the redirects
+    /// of providers and the issuer (`API_EXTERNAL_URL`). The default is `http://<address>`, with 127.0.0.1 for an address
+    /// that stands for all interfaces.
+    pub external_url: Option<String>,
     /// The `iss` claim of access tokens. The default is `http://<address>/auth/v1`. An empty issuer
     /// writes no claim, as GoTrue does without a configured issuer.
     pub issuer: Option<String>,
     /// The seed of a fixed sequence of ids and refresh tokens, which starts again at every reset.
     /// Without a seed they are random.
     pub seed: Option<u64>,
+    /// The users that exist from the start, and again after every reset.
+    pub users: InitialUsers,
     /// The settings of the server.
     pub settings: Settings,
     /// The `version` in the answer of `GET /health`: a GoTrue release such as `v2.180.0`, or empty
     /// as in a build of GoTrue without a version (recorded: `health`).
     pub version: String,
+    /// The base URL, with `http`, of the server that answers requests for paths that are not the mock's. Without it they are
+    /// answered 404.
+    pub fallback: Option<Url>,
 }
 
 /// The defaults: ES256 with the test keys, tokens of one hour, the mock's own issuer, random ids,
@@ -55,12 +69,26 @@ impl Default for Options {
             algorithm: Algorithm::Es256,
             token_lifetime: Duration::from_hours(1),
             signing_keys: SigningKeys::test_keys(),
+            external_url: None,
             issuer: None,
             seed: None,
+            users: InitialUsers::default(),
             settings: Settings::default(),
             version: "v2.180.0".to_owned(),
+            fallback: None,
         }
     }
+}
+
+/// Why a mock cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// There is no key for the algorithm.
+    #[error(transparent)]
+    Keys(#[from] JwkError),
+    /// An initial user cannot be created.
+    #[error(transparent)]
+    Users(#[from] UserError),
 }
 
 /// A handle on one mock; all clones share its state. [`serve`](crate::serve) answers requests with
@@ -69,10 +97,10 @@ impl Default for Options {
 pub struct Mock(Arc<Inner>, Arc<Settings>);
 
 struct Inner {
+    options: Options,
     url: String,
     issuer: String,
-    token_lifetime: Duration,
-    version: String,
+    fallback: Option<Fallback>,
     clock: MockClock,
     initial_keys: KeyRing,
     keys: Mutex<KeyRing>,
@@ -83,6 +111,8 @@ struct Inner {
     faults: Mutex<Vec<Fault>>,
     /// The log of calls, oldest first.
     calls: Mutex<CallLog>,
+    /// Wakes the pages that show this mock.
+    changes: watch::Sender<()>,
 }
 
 impl Mock {
@@ -90,32 +120,53 @@ impl Mock {
     ///
     /// # Errors
     ///
-    /// [`JwkError::NoKey`] if none of the signing keys is for the algorithm.
+    /// None of the signing keys is for the algorithm, or an initial user cannot be created.
     pub fn new(
         options: Options,
         address: SocketAddr,
         now: impl Fn() -> SystemTime + Send + Sync + 'static,
-    ) -> Result<Self, JwkError> {
+    ) -> Result<Self, StartError> {
+        let url = options.external_url.clone().unwrap_or_else(|| url_of(address));
+        Self::start(options, url, MockClock::new(now))
+    }
+
+    /// Creates a mock with the same options at another URL: its users, sessions, keys, faults, calls and clock are its own.
+    /// With a seed, its ids and tokens depend on the name, too.
+    pub(crate) fn new_world(&self, name: &str, url: String) -> Result<Self, StartError> {
+        let mut options = self.0.options.clone();
+        let mix = |seed: u64, byte: u8| seed.wrapping_mul(31).wrapping_add(u64::from(byte));
+        options.seed = options.seed.map(|seed| name.bytes().fold(seed, mix));
+        Self::start(options, url, self.0.clock.begin_again())
+    }
+
+    fn start(options: Options, url: String, clock: MockClock) -> Result<Self, StartError> {
         let keys = options
             .signing_keys
             .key_ring(options.algorithm)
             .ok_or(JwkError::NoKey(options.algorithm))?;
-        let url = format!("http://{address}");
-        let settings = Arc::new(options.settings);
+        let settings = Arc::new(options.settings.clone());
         let inner = Inner {
-            issuer: options.issuer.unwrap_or_else(|| format!("{url}/auth/v1")),
+            issuer: options.issuer.clone().unwrap_or_else(|| format!("{url}/auth/v1")),
             url,
-            token_lifetime: options.token_lifetime,
-            version: options.version,
-            clock: MockClock::new(now),
+            fallback: options.fallback.as_ref().map(Fallback::new),
+            clock,
             initial_keys: keys.clone(),
             keys: Mutex::new(keys),
             database: Mutex::new(Database::new(options.seed)),
             has_signed: AtomicBool::new(false),
             faults: Mutex::default(),
             calls: Mutex::default(),
+            changes: watch::Sender::default(),
+            options,
         };
-        Ok(Self(Arc::new(inner), settings))
+        let mock = Self(Arc::new(inner), settings);
+        mock.create_initial_users()?;
+        Ok(mock)
+    }
+
+    /// Creates the users of the options.
+    pub(crate) fn create_initial_users(&self) -> Result<(), UserError> {
+        self.0.options.users.create(&mut self.database(), self.now())
     }
 
     /// A handle on the same users, sessions, keys and clock, as of another server with these settings on the same database.
@@ -124,7 +175,7 @@ impl Mock {
         Self(Arc::clone(&self.0), Arc::new(settings))
     }
 
-    /// The mock's URL, `http://<address>`. GoTrue's paths begin with `/auth/v1`, the paths of the
+    /// The mock's URL. GoTrue's paths begin with `/auth/v1`, the paths of the
     /// control routes with `/mock`.
     #[must_use]
     pub fn url(&self) -> &str {
@@ -161,11 +212,15 @@ impl Mock {
     }
 
     pub(crate) fn version(&self) -> &str {
-        &self.0.version
+        &self.0.options.version
+    }
+
+    pub(crate) fn fallback(&self) -> Option<&Fallback> {
+        self.0.fallback.as_ref()
     }
 
     pub(crate) fn token_lifetime(&self) -> Duration {
-        self.0.token_lifetime
+        self.0.options.token_lifetime
     }
 
     pub(crate) fn keys(&self) -> KeyRing {
@@ -193,6 +248,16 @@ impl Mock {
         self.call_log().push(call);
     }
 
+    /// Tells the pages that show this mock that a request may have changed it.
+    pub(crate) fn announce_change(&self) {
+        self.0.changes.send_replace(());
+    }
+
+    /// Sees each change from now on.
+    pub(crate) fn watch_changes(&self) -> watch::Receiver<()> {
+        self.0.changes.subscribe()
+    }
+
     pub(crate) fn faults(&self) -> MutexGuard<'_, Vec<Fault>> {
         lock(&self.0.faults)
     }
@@ -214,6 +279,14 @@ impl Mock {
         }
         Some(taken)
     }
+}
+
+/// The URL of a listener. A client cannot connect to an address that stands for all interfaces.
+fn url_of(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    format!("http://{address}")
 }
 
 /// Shows the address only: the other fields may hold credentials.

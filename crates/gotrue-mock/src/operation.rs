@@ -1,45 +1,8 @@
 //! The names of GoTrue's endpoints, by which a fault says on which endpoint it acts.
 
-use std::fmt;
-
 use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-use crate::{mounted::is_mounted, routes::missing};
-
-/// The paths of the endpoints that the mock has, under `/auth/v1`.
-const PATHS: [&str; 31] = [
-    "/signup",
-    "/token",
-    "/logout",
-    "/user",
-    "/user/identities/{id}",
-    "/user/identities/authorize",
-    "/otp",
-    "/magiclink",
-    "/verify",
-    "/recover",
-    "/resend",
-    "/reauthenticate",
-    "/invite",
-    "/authorize",
-    "/callback",
-    "/settings",
-    "/health",
-    "/.well-known/jwks.json",
-    "/.well-known/openid-configuration",
-    "/factors",
-    "/factors/{id}",
-    "/factors/{id}/challenge",
-    "/factors/{id}/verify",
-    "/admin/users",
-    "/admin/users/{id}",
-    "/admin/users/{id}/factors",
-    "/admin/users/{id}/factors/{id}",
-    "/admin/users/{id}/passkeys",
-    "/admin/generate_link",
-    "/admin/audit",
-    "/admin/custom-providers",
-];
+use crate::endpoints::{is_mounted, paths};
 
 /// One of GoTrue's endpoints, with any method. Its name is the path without the parameters: `factors_verify` is
 /// `/factors/{id}/verify`, `admin_users` is `/admin/users` and `/admin/users/{id}`, `jwks` is `/.well-known/jwks.json`.
@@ -64,6 +27,14 @@ impl Operation {
         exact.or_else(|| paths().find(|pattern| matches(pattern, path)))
     }
 
+    /// The names of all operations, sorted.
+    pub(crate) fn names() -> Vec<String> {
+        let mut names: Vec<_> = paths().map(|path| Self::of_pattern(path).0).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
     fn from_name(name: &str) -> Option<Self> {
         paths().map(Self::of_pattern).find(|operation| operation.0 == name)
     }
@@ -75,27 +46,14 @@ impl Operation {
     }
 }
 
-impl fmt::Display for Operation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 impl<'de> Deserialize<'de> for Operation {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let name = String::deserialize(deserializer)?;
         Self::from_name(&name).ok_or_else(|| {
-            let mut names: Vec<_> = paths().map(|path| Self::of_pattern(path).0).collect();
-            names.sort_unstable();
-            names.dedup();
-            D::Error::custom(format!("unknown operation; the operations are: {}", names.join(", ")))
+            let names = Self::names().join(", ");
+            D::Error::custom(format!("unknown operation; the operations are: {names}"))
         })
     }
-}
-
-/// The paths of all endpoints, also of those that the mock answers with status 501.
-fn paths() -> impl Iterator<Item = &'static str> {
-    PATHS.into_iter().chain(missing::paths())
 }
 
 fn matches(pattern: &str, path: &str) -> bool {

@@ -10,8 +10,8 @@ use crate::{
     mounted::route,
     routes::{
         admin, authorize, callback, consent, control, discovery, factor_verification, factors,
-        health, identities, invite, logout, missing, otp, reauthenticate, recover, settings,
-        sign_up, token, unrouted, user, user_update, verify,
+        health, identities, invite, logout, missing, otp, page, project, reauthenticate, recover,
+        settings, sign_up, token, unrouted, user, user_update, verify,
     },
 };
 
@@ -19,6 +19,7 @@ pub(crate) fn router(mock: Mock) -> Router {
     Router::new()
         .nest("/auth/v1", gotrue())
         .nest("/mock", controls())
+        .merge(page::router())
         .fallback(unrouted::not_found)
         .with_state(mock)
 }
@@ -91,6 +92,7 @@ fn controls() -> Router<Mock> {
         .route("/consent/{provider}", get(consent::consent_page))
         .route("/reset", post(control::reset))
         .route("/calls", get(control::calls))
+        .route("/project", get(project::project))
         .route("/sessions", get(control::sessions))
         .route("/sessions/{id}", delete(control::delete_session))
         .route("/sessions/{id}/expire", post(control::expire_session))

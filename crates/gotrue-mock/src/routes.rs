@@ -15,6 +15,8 @@ pub(crate) mod invite;
 pub(crate) mod logout;
 pub(crate) mod missing;
 pub(crate) mod otp;
+pub(crate) mod page;
+pub(crate) mod project;
 pub(crate) mod reauthenticate;
 pub(crate) mod recover;
 pub(crate) mod settings;

@@ -4,7 +4,9 @@
 //! [`ConnectionError`], hyper gives the socket back, and the mock applies the fault to the socket
 //! itself.
 
-use std::{convert::Infallible, error::Error, future::poll_fn, pin::pin, time::Duration};
+use std::{
+    convert::Infallible, error::Error, future::poll_fn, pin::pin, sync::Arc, time::Duration,
+};
 
 use axum::{
     Router,
@@ -30,9 +32,10 @@ use crate::{
     calls::Call,
     cors,
     error::{ApiVersion, GotrueError},
+    fallback::Fallback,
     faults::{self, ConnectionError, Fault, FaultKind},
     mock::Mock,
-    router::router,
+    worlds::{Destination, World, Worlds},
 };
 
 /// The largest body of a request, in bytes. The answer to a larger one has status 413.
@@ -41,7 +44,7 @@ const BODY_LIMIT: usize = 1 << 20;
 /// Serves `mock` on `listener` until `shutdown` completes, then closes the open connections without
 /// waiting for their responses.
 pub async fn serve(listener: TcpListener, mock: Mock, shutdown: impl Future<Output = ()>) {
-    let router = router(mock.clone());
+    let worlds = Arc::new(Worlds::new(mock));
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -50,7 +53,7 @@ pub async fn serve(listener: TcpListener, mock: Mock, shutdown: impl Future<Outp
             Some(_) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 Ok((stream, _)) => {
-                    connections.spawn(serve_connection(stream, mock.clone(), router.clone()));
+                    connections.spawn(serve_connection(stream, Arc::clone(&worlds)));
                 }
                 // The process has probably no file descriptors left: retry after some connections
                 // have closed.
@@ -61,11 +64,10 @@ pub async fn serve(listener: TcpListener, mock: Mock, shutdown: impl Future<Outp
     connections.shutdown().await;
 }
 
-async fn serve_connection(stream: TcpStream, mock: Mock, router: Router) {
+async fn serve_connection(stream: TcpStream, worlds: Arc<Worlds>) {
     // `TCP_NODELAY` only saves latency: ignore an error.
     let _ = stream.set_nodelay(true);
-    let service =
-        service_fn(move |request| Box::pin(answer(mock.clone(), router.clone(), request)));
+    let service = service_fn(move |request| Box::pin(answer(Arc::clone(&worlds), request)));
     let mut http = http1::Builder::new()
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(stream), service);
@@ -92,23 +94,43 @@ async fn close(mut stream: TcpStream, error: Option<&ConnectionError>) {
     }
 }
 
-/// Logs a request, lets a fault act on it, and answers it.
+/// Answers a request in its world.
 async fn answer(
-    mock: Mock,
-    router: Router,
+    worlds: Arc<Worlds>,
+    mut request: Request<Incoming>,
+) -> Result<Response<Body>, ConnectionError> {
+    match worlds.destination(request.method(), request.uri()) {
+        Destination::World(world, uri) => {
+            *request.uri_mut() = uri;
+            answer_in(world, request).await
+        }
+        Destination::List(response) => Ok(response),
+    }
+}
+
+/// Logs a request, lets a fault act on it, and answers it.
+async fn answer_in(
+    World { mock, router }: World,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, ConnectionError> {
+    let path = request.uri().path();
+    if let Some(fallback) = mock.fallback().filter(|_| Fallback::is_for(path)) {
+        return Ok(pass_on(&mock, fallback, request).await);
+    }
     let has_origin = request.headers().contains_key(ORIGIN);
     let version = ApiVersion::from_headers(request.headers());
     if let Some(preflight) = cors::preflight(&request, mock.settings()) {
         return Ok(preflight);
     }
+    let is_control = is_control(request.uri().path());
+    let changes_nothing = is_control && request.method() == Method::GET;
     let (head, body) = request.into_parts();
     let mut response = match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => {
             let body = body.to_bytes();
-            if !head.uri.path().starts_with("/mock/") {
+            if !is_control {
                 mock.record_call(Call::new(&head, &body));
+                mock.announce_change();
             }
             let fault = mock.take_fault(head.uri.path());
             let request = Request::from_parts(head, body);
@@ -116,6 +138,9 @@ async fn answer(
         }
         Err(_) => GotrueError::payload_too_large(BODY_LIMIT).into_response(),
     };
+    if !changes_nothing {
+        mock.announce_change();
+    }
     if let Some(error) = response.extensions_mut().remove::<GotrueError>() {
         response = error.to_response(version);
     }
@@ -126,6 +151,19 @@ async fn answer(
         headers.entry(DATE).or_insert(date);
     }
     Ok(response)
+}
+
+/// Whether a path belongs to the page or to the control endpoints. The call log leaves them out.
+fn is_control(path: &str) -> bool {
+    path == "/" || path.starts_with("/mock/")
+}
+
+/// Passes a request on to another server. The call log has it without its body.
+async fn pass_on(mock: &Mock, fallback: &Fallback, request: Request<Incoming>) -> Response<Body> {
+    let (head, body) = request.into_parts();
+    mock.record_call(Call::new(&head, &[]));
+    mock.announce_change();
+    fallback.answer(Request::from_parts(head, body)).await
 }
 
 /// Routes a request to its handler, or answers it as a fault requires.

@@ -158,6 +158,8 @@ pub enum Feature {
     Saml,
     /// Provisioning of users by SCIM.
     Scim,
+    /// Sign-in with a wallet (`GOTRUE_EXTERNAL_WEB3_<CHAIN>_ENABLED`).
+    Web3,
 }
 
 impl Feature {
@@ -168,6 +170,11 @@ impl Feature {
             Self::Passkeys => ("passkey_disabled", "Passkeys are disabled"),
             Self::Saml => ("saml_provider_disabled", "SAML 2.0 is disabled"),
             Self::Scim => ("feature_disabled", "SCIM server is disabled"),
+            Self::Web3 => {
+                // 422, because the endpoint has other grants (internal/api/web3.go).
+                let message = "Web3 provider is disabled";
+                return GotrueError::unprocessable("web3_provider_disabled", message);
+            }
         };
         GotrueError::not_found(code, message)
     }

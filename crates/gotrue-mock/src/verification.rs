@@ -8,10 +8,10 @@ use uuid::Uuid;
 
 use crate::{
     address_change::{accept_email_code, change_phone},
+    credentials::new_password,
     database::Database,
     error::GotrueError,
     one_time_tokens::{CodeKind, token_hash},
-    routes::otp::new_password,
     settings::Settings,
     user::User,
 };
@@ -76,7 +76,7 @@ impl VerificationType {
 fn set_password_of_invited(database: &mut Database, id: Uuid, now: SystemTime) {
     let is_invited = |user: &User| user.password.is_none() && user.invited_at.is_some();
     if database.user(id).is_some_and(is_invited) {
-        let password = new_password(database).into();
+        let password = new_password(database.rng()).into();
         database.set_password(id, password, now);
         database.delete_sessions_of(id, None);
     }

@@ -1,7 +1,7 @@
 // Starts Chromium and builds the application once for each test file, and starts all servers anew for
 // each test.
 
-import { cp, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before } from "node:test";
@@ -32,7 +32,7 @@ before(async () => {
   site = await mkdtemp(join(tmpdir(), "logout-gateway-"));
   for (const page of ["index.html", "shop.html"]) await cp(join(SOURCES, page), join(site, page));
   await build({
-    entryPoints: ["app.js", "private.js"].map((name) => join(SOURCES, name)),
+    entryPoints: ["app.js", "auth.js", "private.js"].map((name) => join(SOURCES, name)),
     bundle: true,
     format: "esm",
     outdir: site,
@@ -44,6 +44,9 @@ after(async () => {
   await browser.close();
   await rm(site, { recursive: true });
 });
+
+// A file of the application as it was built.
+export const siteFile = (name) => readFile(join(site, name));
 
 function closedAfter(context, profile) {
   profile.setDefaultTimeout(20_000);

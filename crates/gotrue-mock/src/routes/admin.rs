@@ -3,7 +3,6 @@
 pub(crate) mod audit;
 pub(crate) mod create;
 pub(crate) mod factors;
-mod form;
 pub(crate) mod links;
 pub(crate) mod list;
 pub(crate) mod sso;

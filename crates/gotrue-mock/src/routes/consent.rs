@@ -14,8 +14,9 @@ pub(crate) async fn consent_page(
 ) -> Html<String> {
     let provider = escape_html(&provider);
     let state = escape_html(&query_parameter(query.as_deref(), "state"));
+    let url = mock.url();
     let form = format!(
-        "<form action=\"/auth/v1/callback\"><input type=\"hidden\" name=\"state\" value=\"{state}\">"
+        "<form action=\"{url}/auth/v1/callback\"><input type=\"hidden\" name=\"state\" value=\"{state}\">"
     );
     let person = |(code, person): (&String, &Person)| {
         let (code, name) = (escape_html(code), escape_html(&person.name));

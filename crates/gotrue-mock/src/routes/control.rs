@@ -79,6 +79,9 @@ pub(crate) async fn sessions(State(mock): State<Mock>) -> Json<Value> {
             "id": session.id,
             "user_id": session.user_id,
             "email": user.map(User::email),
+            "phone": user.map(User::phone),
+            "aal": session.aal.as_str(),
+            "amr": session.amr.iter().map(|entry| entry.method).collect::<Vec<_>>(),
             "banned": user.is_some_and(|user| user.is_banned(mock.now())),
             "created_at": timestamp(session.created_at),
         })

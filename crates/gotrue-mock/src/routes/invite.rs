@@ -19,8 +19,8 @@ use crate::{
     mock::Mock,
     rate_limits,
     request::parse_json_object,
-    routes::admin::create::email_exists,
     user::{User, UserView},
+    user_creation::email_exists,
 };
 
 #[derive(Default, Deserialize)]

@@ -5,56 +5,17 @@ use axum::{
     Router,
     extract::State,
     http::{HeaderMap, Method, Uri},
-    routing::{MethodFilter, on},
+    routing::on,
 };
 
 use crate::{
-    error::GotrueError, mock::Mock, mounted::route, routes::unrouted::check_caller,
-    settings::Feature,
+    endpoints::MISSING, error::GotrueError, mock::Mock, mounted::route,
+    routes::unrouted::check_caller, settings::Feature,
 };
-
-const CRUD: MethodFilter = MethodFilter::GET.or(MethodFilter::PUT).or(MethodFilter::DELETE);
-const LIST: MethodFilter = MethodFilter::GET.or(MethodFilter::POST);
-
-/// The paths and methods of the endpoints. The crate's documentation lists them by feature.
-const ENDPOINTS: [(&str, MethodFilter); 27] = [
-    ("/passkeys", MethodFilter::GET),
-    ("/passkeys/{passkey_id}", MethodFilter::PATCH.or(MethodFilter::DELETE)),
-    ("/passkeys/authentication/options", MethodFilter::POST),
-    ("/passkeys/authentication/verify", MethodFilter::POST),
-    ("/passkeys/registration/options", MethodFilter::POST),
-    ("/passkeys/registration/verify", MethodFilter::POST),
-    ("/admin/users/{user_id}/passkeys/{passkey_id}", MethodFilter::DELETE),
-    ("/.well-known/oauth-authorization-server", MethodFilter::GET),
-    ("/oauth/clients/register", MethodFilter::POST),
-    ("/oauth/token", MethodFilter::POST),
-    ("/oauth/userinfo", MethodFilter::GET),
-    ("/oauth/authorize", MethodFilter::GET),
-    ("/oauth/authorizations/{authorization_id}", MethodFilter::GET),
-    ("/oauth/authorizations/{authorization_id}/consent", MethodFilter::POST),
-    ("/user/oauth/grants", MethodFilter::GET.or(MethodFilter::DELETE)),
-    ("/admin/oauth/clients", LIST),
-    ("/admin/oauth/clients/{client_id}", CRUD),
-    ("/admin/oauth/clients/{client_id}/regenerate_secret", MethodFilter::POST),
-    ("/sso", MethodFilter::POST),
-    ("/sso/saml/metadata", MethodFilter::GET),
-    ("/sso/saml/acs", MethodFilter::POST),
-    ("/admin/sso/providers", MethodFilter::POST),
-    ("/admin/sso/providers/{idp_id}", CRUD),
-    ("/admin/custom-providers/{identifier}", CRUD),
-    ("/scim/v2/ServiceProviderConfig", MethodFilter::GET),
-    ("/scim/v2/ResourceTypes", MethodFilter::GET),
-    ("/scim/v2/Schemas", MethodFilter::GET),
-];
-
-/// The paths of the endpoints, under `/auth/v1`.
-pub(crate) fn paths() -> impl Iterator<Item = &'static str> {
-    ENDPOINTS.into_iter().map(|(path, _)| path)
-}
 
 /// Adds the endpoints.
 pub(crate) fn add_to(router: Router<Mock>) -> Router<Mock> {
-    ENDPOINTS.into_iter().fold(router, |router, (path, methods)| {
+    MISSING.into_iter().fold(router, |router, (path, methods)| {
         let answer = move |State(mock): State<Mock>, request: (Method, Uri, HeaderMap)| async move {
             missing(&mock, path, &request)
         };

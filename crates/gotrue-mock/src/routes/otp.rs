@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
-    credentials::{check_channel, parse_email, parse_phone},
+    credentials::{check_channel, new_password, parse_email, parse_phone},
     database::Database,
     error::GotrueError,
     flow_state::{Challenge, FlowState},
@@ -49,9 +49,6 @@ impl Default for Body {
         }
     }
 }
-
-/// The length of the password that GoTrue invents for a user who signs up by a code.
-const PASSWORD_LENGTH: usize = 33;
 
 pub(crate) async fn otp(
     State(mock): State<Mock>,
@@ -150,7 +147,7 @@ fn by_email(
     } else {
         let sign_up = SignUp {
             address: Address::Email(email),
-            password: new_password(database),
+            password: new_password(database.rng()),
             data: body.data.unwrap_or_default(),
             challenge: challenge.clone(),
         };
@@ -183,7 +180,7 @@ fn by_phone(mock: &Mock, database: &mut Database, body: Body) -> Result<Json<Val
     } else {
         let sign_up = SignUp {
             address: Address::Phone(phone.clone()),
-            password: new_password(database),
+            password: new_password(database.rng()),
             data: body.data.unwrap_or_default(),
             challenge: Challenge::default(),
         };
@@ -212,9 +209,4 @@ fn sign_up_by_code(
     let begun = database
         .transaction(|database| begin_session(mock, database, id, "password", UserView::Stored));
     begun.map(|_| Some(id)).map_err(GotrueError::without_session)
-}
-
-/// A random password, for a user who has not chosen one.
-pub(crate) fn new_password(database: &mut Database) -> String {
-    (0..PASSWORD_LENGTH).map(|_| database.rng().alphanumeric()).collect()
 }

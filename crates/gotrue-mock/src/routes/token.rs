@@ -21,6 +21,7 @@ use crate::{
     request::{parse_json_object, query_parameter},
     routes::id_token::IdTokenGrant,
     session_response::{SessionTokens, begin_session},
+    settings::Feature,
     user::UserView,
 };
 
@@ -69,6 +70,9 @@ pub(crate) async fn token(
         "id_token" => {
             let given: IdTokenGrant = parse_json_object(body, "IdTokenGrantParams")?;
             given.answer(&mock, query.as_deref(), &headers)
+        }
+        "web3" if mock.settings().disabled.contains(&Feature::Web3) => {
+            Err(Feature::Web3.disabled_error())
         }
         "web3" => Err(GotrueError::not_implemented("POST /token?grant_type=web3")),
         _ => Err(GotrueError::bad_request("invalid_credentials", "unsupported_grant_type")),
@@ -208,6 +212,32 @@ fn refresh_error(error: &RefreshError) -> GotrueError {
             invalid("refresh_token_already_used", "Already Used")
                 .with_session(user_id, Some(session_id))
                 .with_commit()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use axum::http::StatusCode;
+
+    use super::*;
+    use crate::{mock::Options, settings::Settings};
+
+    #[tokio::test]
+    async fn web3_has_gotrues_error_while_it_is_switched_off_and_is_not_implemented_otherwise() {
+        let disabled = (StatusCode::UNPROCESSABLE_ENTITY, "web3_provider_disabled");
+        let missing = (StatusCode::NOT_IMPLEMENTED, "not_implemented");
+        for (features, expected) in [(vec![Feature::Web3], disabled), (Vec::new(), missing)] {
+            let settings = Settings { disabled: features, ..Settings::default() };
+            let options = Options { settings, ..Options::default() };
+            let mock = Mock::new(options, ([127, 0, 0, 1], 9999).into(), || UNIX_EPOCH).unwrap();
+            let query = RawQuery(Some("grant_type=web3".to_owned()));
+            let result = token(State(mock), query, HeaderMap::new(), Bytes::from("{}")).await;
+            let error = result.unwrap_err();
+            let (status, code, _) = error.parts();
+            assert_eq!((status, code), expected);
         }
     }
 }

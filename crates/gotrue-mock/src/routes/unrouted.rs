@@ -70,6 +70,8 @@ pub(crate) fn check_caller(
             let mut database = mock.database();
             let caller = authenticate(mock, &database, headers)?;
             match rest.first() {
+                // Newer releases of GoTrue have this endpoint, which names no factor.
+                Some(&"recovery-codes") => Ok(()),
                 Some(id) if !id.is_empty() => {
                     find_factor(&mut database, caller.user_id, id).map(drop)
                 }

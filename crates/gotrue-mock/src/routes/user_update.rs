@@ -32,10 +32,11 @@ use crate::{
     one_time_tokens::CodeKind,
     rate_limits::{self, LimitedRequest},
     request::parse_json_object,
-    routes::{admin::create::email_exists, reauthenticate::use_nonce, user::user_not_found},
+    routes::{reauthenticate::use_nonce, user::user_not_found},
     session::Session,
     settings::Settings,
     user::{User, UserView},
+    user_creation::email_exists,
 };
 
 /// How old a session may be to set a password without a code.

@@ -24,6 +24,8 @@ pub(crate) const PASSWORD: &str = "secret-password-1";
 /// A running mock, which stops when this is dropped.
 pub(crate) struct RunningMock {
     pub(crate) mock: Mock,
+    /// `http://<address>`.
+    local_url: String,
     now: Arc<Mutex<SystemTime>>,
     client: reqwest::Client,
     _server: AbortOnDropHandle<()>,
@@ -71,7 +73,13 @@ impl RunningMock {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .unwrap();
-        Self { mock, now, client, _server: AbortOnDropHandle::new(tokio::spawn(server)) }
+        Self {
+            mock,
+            local_url: format!("http://{address}"),
+            now,
+            client,
+            _server: AbortOnDropHandle::new(tokio::spawn(server)),
+        }
     }
 
     pub(crate) fn advance_time(&self, time: Duration) {
@@ -92,7 +100,7 @@ impl RunningMock {
         headers: &[(&str, &str)],
         body: Option<String>,
     ) -> Result<MockResponse, reqwest::Error> {
-        let mut request = self.client.request(method, format!("{}{path}", self.mock.url()));
+        let mut request = self.client.request(method, format!("{}{path}", self.local_url));
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -4,7 +4,7 @@ use axum::http::{Method, StatusCode};
 use gotrue_mock::{Options, Settings};
 use serde_json::json;
 
-use crate::harness::RunningMock;
+use crate::harness::{PASSWORD, RunningMock};
 
 async fn unconfirmed() -> RunningMock {
     let settings =
@@ -63,4 +63,19 @@ async fn the_users_are_those_of_an_administrator_with_identities() {
     assert_eq!(users.as_array().unwrap().len(), 1);
     assert_eq!(users[0]["id"], json!(signed_up.user_id));
     assert_eq!(users[0]["identities"][0]["provider"], "email");
+}
+
+#[tokio::test]
+async fn links_and_issuer_begin_with_the_external_url() {
+    let external_url = Some("https://auth.example.test/mock".to_owned());
+    let mock = RunningMock::start(Options { external_url, ..Options::default() }).await;
+    assert_eq!(mock.mock.issuer(), "https://auth.example.test/mock/auth/v1");
+    assert_eq!(mock.mock.url(), "https://auth.example.test/mock");
+    let user = mock.mock.create_user("ann@example.com", PASSWORD);
+    assert!(mock.mock.user_exists(user));
+    mock.post("/auth/v1/recover", json!({"email": "ann@example.com"})).await;
+    let link = mock.get("/mock/mails").await.json()[0]["link"].clone();
+    let begins =
+        link.as_str().unwrap().starts_with("https://auth.example.test/mock/auth/v1/verify?");
+    assert!(begins, "{link}");
 }

@@ -2,6 +2,7 @@
 
 #![expect(
     clippy::indexing_slicing,
+    clippy::unwrap_used,
     reason = "a helper that panics makes its test fail, as it should"
 )]
 
@@ -13,10 +14,13 @@ mod faults;
 mod gotrue;
 mod harness;
 mod identities;
+mod initial_users;
 mod mails;
+mod missing;
 mod operations;
 mod passwords;
 mod providers;
 mod recordings;
 mod routing;
 mod transactions;
+mod worlds;

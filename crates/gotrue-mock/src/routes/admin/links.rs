@@ -13,10 +13,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use super::create::email_exists;
 use crate::{
     authentication::require_administrator,
-    credentials::{check_password, parse_email},
+    credentials::{check_password, new_password, parse_email},
     database::Database,
     error::GotrueError,
     mailer::Redirect,
@@ -24,11 +23,9 @@ use crate::{
     mock::Mock,
     one_time_tokens::{CodeKind, new_code, token_hash},
     request::parse_json_object,
-    routes::{
-        invite::{insert_unconfirmed, unconfirmed_user},
-        otp::new_password,
-    },
+    routes::invite::{insert_unconfirmed, unconfirmed_user},
     user::UserView,
+    user_creation::email_exists,
 };
 
 #[derive(Default, Deserialize)]
@@ -98,7 +95,7 @@ impl Body {
         match &*self.kind {
             "magiclink" => {
                 "signup".clone_into(&mut self.kind);
-                self.password = new_password(database);
+                self.password = new_password(database.rng());
                 self.has_generated_password = true;
             }
             "recovery" | "email_change_current" | "email_change_new" => {

@@ -12,10 +12,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{
-    form::{Ban, UserForm},
-    users::find_user,
-};
+use super::users::find_user;
 use crate::{
     authentication::require_administrator,
     credentials::check_password,
@@ -26,6 +23,7 @@ use crate::{
     path::PathIds,
     request::parse_json_object,
     user::{User, UserView},
+    user_form::{Ban, UserForm},
 };
 
 /// A change whose form is valid.

@@ -14,26 +14,26 @@ use crate::{
 };
 
 /// The body of `POST /admin/users` and `PUT /admin/users/{id}`.
-#[derive(Default, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct UserForm {
-    pub(super) aud: String,
-    pub(super) id: String,
-    pub(super) role: String,
-    pub(super) email: String,
-    pub(super) phone: String,
-    pub(super) password: Option<SecretString>,
-    pub(super) password_hash: String,
-    pub(super) email_confirm: bool,
-    pub(super) phone_confirm: bool,
-    pub(super) user_metadata: Option<Map<String, Value>>,
-    pub(super) app_metadata: Option<Map<String, Value>>,
-    pub(super) ban_duration: String,
+pub(crate) struct UserForm {
+    pub(crate) aud: String,
+    pub(crate) id: String,
+    pub(crate) role: String,
+    pub(crate) email: String,
+    pub(crate) phone: String,
+    pub(crate) password: Option<SecretString>,
+    pub(crate) password_hash: String,
+    pub(crate) email_confirm: bool,
+    pub(crate) phone_confirm: bool,
+    pub(crate) user_metadata: Option<Map<String, Value>>,
+    pub(crate) app_metadata: Option<Map<String, Value>>,
+    pub(crate) ban_duration: String,
 }
 
 /// What a request says about a ban.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Ban {
+pub(crate) enum Ban {
     Unchanged,
     Lifted,
     Until(SystemTime),
@@ -41,17 +41,17 @@ pub(super) enum Ban {
 
 impl UserForm {
     /// The address as GoTrue stores it; `None` if the request has none.
-    pub(super) fn email(&self) -> Result<Option<String>, GotrueError> {
+    pub(crate) fn email(&self) -> Result<Option<String>, GotrueError> {
         Some(&*self.email).filter(|email| !email.is_empty()).map(parse_email).transpose()
     }
 
     /// The phone number as GoTrue stores it; `None` if the request has none.
-    pub(super) fn phone(&self) -> Result<Option<String>, GotrueError> {
+    pub(crate) fn phone(&self) -> Result<Option<String>, GotrueError> {
         Some(&*self.phone).filter(|phone| !phone.is_empty()).map(parse_phone).transpose()
     }
 
     /// The ban, which begins now. A span of zero lifts a ban, as `none` does.
-    pub(super) fn ban(&self, now: SystemTime) -> Result<Ban, GotrueError> {
+    pub(crate) fn ban(&self, now: SystemTime) -> Result<Ban, GotrueError> {
         match &*self.ban_duration {
             "" => return Ok(Ban::Unchanged),
             "none" => return Ok(Ban::Lifted),
@@ -74,7 +74,7 @@ impl UserForm {
 }
 
 impl Ban {
-    pub(super) fn apply(self, user: &mut User) {
+    pub(crate) fn apply(self, user: &mut User) {
         match self {
             Self::Unchanged => {}
             Self::Lifted => user.banned_until = None,

@@ -1,0 +1,183 @@
+//! Passes the requests that are not for the mock on to another server, such as `PostgREST` or Storage, so that an
+//! application finds its whole project at one URL, as behind the API gateway of Supabase.
+//!
+//! 1. Paths under `/auth/v1` and `/mock`, and `/` itself, belong to the mock.
+//! 2. Method, path, query, headers and body are passed on as they are, without the headers of one connection (RFC 9110,
+//!    section 7.6.1), and with the `Host` of the target. Bodies are streamed, whatever their length.
+//! 3. A server that cannot be reached is a 502 with `{"message":"…"}`.
+//! 4. The API gateway of Supabase answers for every path with CORS headers that allow any origin. So does the mock where
+//!    the target has no CORS headers of its own: a page could not read the answer otherwise. It leaves those of the target
+//!    alone, because two values of `Access-Control-Allow-Origin` would be refused.
+//! 5. The call log has these requests without their bodies, which may be large.
+//! 6. A WebSocket cannot be passed on, because the mock takes its connections back from hyper to apply faults to them: the
+//!    answer is 501.
+//! 7. Every request has a connection of its own. A connection that the target closes while a request is on its way would
+//!    be an error that comes and goes.
+
+use std::time::Duration;
+
+use axum::{
+    Json,
+    body::Body,
+    http::{
+        HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version,
+        header::{
+            ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+            ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
+            ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, HOST,
+            ORIGIN, TE, TRANSFER_ENCODING, UPGRADE,
+        },
+    },
+    response::{IntoResponse, Response},
+};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde_json::json;
+use url::Url;
+
+/// The longest time to connect to the target. Its answer may take any time, because it may be a stream.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The headers of one connection, besides those that `Connection` names.
+const CONNECTION_HEADERS: [HeaderName; 6] = [
+    CONNECTION,
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+/// The server to which other requests go.
+#[derive(Clone, Debug)]
+pub(crate) struct Fallback {
+    /// The base URL without a slash at its end. The path of a request is appended to it.
+    base: String,
+    client: Client<HttpConnector, Incoming>,
+}
+
+impl Fallback {
+    pub(crate) fn new(base: &Url) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_nodelay(true);
+        let client =
+            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
+        Self { base: base.as_str().trim_end_matches('/').to_owned(), client }
+    }
+
+    /// Whether a request for this path is passed on.
+    pub(crate) fn is_for(path: &str) -> bool {
+        let is_under = |prefix| {
+            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        path != "/" && !is_under("/auth/v1") && !is_under("/mock")
+    }
+
+    /// Passes a request on, and its answer back.
+    pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
+        let has_origin = request.headers().contains_key(ORIGIN);
+        let preflight = own_preflight(&request);
+        let mut response = self.forward(request).await;
+        if has_origin && !response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
+            if let Some(preflight) = preflight {
+                return preflight;
+            }
+            allow_any_origin(response.headers_mut());
+        }
+        response
+    }
+
+    async fn forward(&self, mut request: Request<Incoming>) -> Response {
+        if is_websocket(request.headers()) {
+            let message = "the mock does not pass WebSockets on to the server of --fallback";
+            return message_response(StatusCode::NOT_IMPLEMENTED, message);
+        }
+        let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
+        let Ok(uri) = Uri::try_from(format!("{}{target}", self.base)) else {
+            return message_response(StatusCode::BAD_REQUEST, "the path is not valid in a URL");
+        };
+        *request.uri_mut() = uri;
+        *request.version_mut() = Version::HTTP_11;
+        remove_connection_headers(request.headers_mut());
+        // The client then sends the host of the target.
+        request.headers_mut().remove(HOST);
+        match self.client.request(request).await {
+            Ok(response) => {
+                let mut response = response.map(Body::new);
+                remove_connection_headers(response.headers_mut());
+                response
+            }
+            Err(error) => {
+                eprintln!("the server of --fallback did not answer: {}", causes(&error));
+                let message = "the server of --fallback did not answer";
+                message_response(StatusCode::BAD_GATEWAY, message)
+            }
+        }
+    }
+}
+
+/// The error and the errors that caused it.
+fn causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}
+
+fn message_response(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({ "message": message }))).into_response()
+}
+
+fn is_websocket(headers: &HeaderMap) -> bool {
+    headers
+        .get(UPGRADE)
+        .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
+}
+
+fn remove_connection_headers(headers: &mut HeaderMap) {
+    let named: Vec<_> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|names| names.to_str().ok())
+        .flat_map(|names| names.split(','))
+        .filter_map(|name| name.trim().parse::<HeaderName>().ok())
+        .collect();
+    for name in named.iter().chain(&CONNECTION_HEADERS) {
+        headers.remove(name);
+    }
+}
+
+/// The mock's own answer to a preflight, for a target that has none; `None` if the request is not a preflight.
+fn own_preflight(request: &Request<Incoming>) -> Option<Response> {
+    let is_options = request.method() == Method::OPTIONS;
+    let method = request.headers().get(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| is_options)?;
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let headers = response.headers_mut();
+    allow_any_origin(headers);
+    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, method.clone());
+    let names = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
+    headers.extend(names.map(|names| (ACCESS_CONTROL_ALLOW_HEADERS, names.clone())));
+    Some(response)
+}
+
+fn allow_any_origin(headers: &mut HeaderMap) {
+    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_paths_of_the_mock_are_not_passed_on() {
+        for path in ["/", "/auth/v1", "/auth/v1/", "/auth/v1/user", "/mock", "/mock/reset"] {
+            assert!(!Fallback::is_for(path), "{path}");
+        }
+        for path in ["/rest/v1/todos", "/auth/v10", "/auth", "/mocks", "//", "/index.html"] {
+            assert!(Fallback::is_for(path), "{path}");
+        }
+    }
+}
