@@ -3,10 +3,13 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt,
+    time::SystemTime,
 };
 
-use axum::http::request::Parts;
-use serde::Serialize;
+use axum::http::{StatusCode, request::Parts};
+use serde::{Serialize, Serializer};
+
+use crate::user::timestamp;
 
 /// The most calls in the log.
 const MAX_CALLS: usize = 50_000;
@@ -19,15 +22,29 @@ const MAX_BYTES: usize = 64 << 20;
 pub(crate) struct CallLog {
     calls: VecDeque<Call>,
     bytes: usize,
+    /// The `id` of the next call.
+    next_id: u64,
 }
 
 impl CallLog {
-    pub(crate) fn push(&mut self, call: Call) {
+    /// Adds a call. Returns its id.
+    pub(crate) fn push(&mut self, mut call: Call) -> u64 {
+        call.id = self.next_id;
+        self.next_id += 1;
         self.bytes += call.size();
         self.calls.push_back(call);
         while self.calls.len() > MAX_CALLS || self.bytes > MAX_BYTES {
-            let Some(oldest) = self.calls.pop_front() else { return };
+            let Some(oldest) = self.calls.pop_front() else { break };
             self.bytes -= oldest.size();
+        }
+        self.next_id - 1
+    }
+
+    /// Notes the status of the response to a call, if the log still has the call.
+    pub(crate) fn set_status(&mut self, id: u64, status: StatusCode) {
+        // Responses come soon after their calls, so the call is near the end.
+        if let Some(call) = self.calls.iter_mut().rev().find(|call| call.id == id) {
+            call.status = Some(status.as_u16());
         }
     }
 
@@ -35,8 +52,9 @@ impl CallLog {
         self.calls.iter()
     }
 
+    /// Empties the log. The ids go on, so that a late response has no effect on a call after this.
     pub(crate) fn clear(&mut self) {
-        *self = Self::default();
+        *self = Self { next_id: self.next_id, ..Self::default() };
     }
 }
 
@@ -44,6 +62,13 @@ impl CallLog {
 /// body is over 1 MiB are not logged.
 #[derive(Clone, Serialize)]
 pub struct Call {
+    /// The number of the call since the mock's start.
+    pub id: u64,
+    /// The mock's time when the call arrived.
+    #[serde(serialize_with = "serialize_time")]
+    pub at: SystemTime,
+    /// The status of the response; `None` as long as there is none, and if a fault broke the connection.
+    pub status: Option<u16>,
     /// The method, for example `POST`.
     pub method: String,
     /// The path, for example `/auth/v1/logout`.
@@ -58,13 +83,16 @@ pub struct Call {
 }
 
 impl Call {
-    pub(crate) fn new(head: &Parts, body: &[u8]) -> Self {
+    pub(crate) fn new(head: &Parts, body: &[u8], at: SystemTime) -> Self {
         let mut headers = BTreeMap::<_, Vec<_>>::new();
         for (name, value) in &head.headers {
             let value = String::from_utf8_lossy(value.as_bytes()).into_owned();
             headers.entry(name.to_string()).or_default().push(value);
         }
         Self {
+            id: 0,
+            at,
+            status: None,
             method: head.method.to_string(),
             path: head.uri.path().to_owned(),
             query: head.uri.query().unwrap_or_default().to_owned(),
@@ -88,6 +116,10 @@ impl Call {
     }
 }
 
+fn serialize_time<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&timestamp(*time))
+}
+
 /// Shows neither headers nor body: they hold credentials.
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -101,6 +133,9 @@ mod tests {
 
     fn call(path: usize, body: usize) -> Call {
         Call {
+            id: 0,
+            at: SystemTime::UNIX_EPOCH,
+            status: None,
             method: String::new(),
             path: path.to_string(),
             query: String::new(),
@@ -123,5 +158,18 @@ mod tests {
         }
         assert_eq!(log.iter().count(), MAX_CALLS);
         assert_eq!(log.iter().next().map(|call| &*call.path), Some("1"));
+    }
+
+    #[test]
+    fn a_status_is_noted_at_its_call_as_long_as_the_log_has_it() {
+        let mut log = CallLog::default();
+        let [first, second] = [1, 2].map(|number| log.push(call(number, 0)));
+        log.set_status(first, StatusCode::NO_CONTENT);
+        let statuses: Vec<_> = log.iter().map(|call| call.status).collect();
+        assert_eq!(statuses, [Some(204), None]);
+        log.clear();
+        log.push(call(3, 0));
+        log.set_status(second, StatusCode::OK);
+        assert!(log.iter().all(|call| call.status.is_none()));
     }
 }

@@ -268,7 +268,7 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::{mock::Options, person::Person, settings::Settings};
+    use crate::{options::Options, person::Person, settings::Settings};
 
     #[test]
     fn an_invitation_gives_its_user_the_identity_alone() {

@@ -1,4 +1,4 @@
-//! The mock's configuration and its state.
+//! The state of a mock.
 
 use std::{
     fmt,
@@ -11,74 +11,23 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use axum::http::{StatusCode, request::Parts};
 use tokio::sync::watch;
-use url::Url;
 
 use crate::{
-    algorithm::Algorithm,
     calls::{Call, CallLog},
     clock::MockClock,
     database::Database,
     fallback::Fallback,
     faults::Fault,
-    initial_users::{InitialUsers, UserError},
+    initial_users::UserError,
     jwk::JwkError,
-    keys::{KeyRing, SigningKeys},
+    keys::KeyRing,
     lock::lock,
     operation::Operation,
+    options::Options,
     settings::Settings,
 };
-
-/// The configuration of a mock.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// The algorithm of access tokens; `signing_keys` must hold a key for it.
-    pub algorithm: Algorithm,
-    /// The lifetime of an access token (`exp` minus `iat`) in whole seconds; a fraction of a second
-    /// is cut off.
-    pub token_lifetime: Duration,
-    /// The private keys among which the mock finds its signing key.
-    pub signing_keys: SigningKeys,
-    /// The URL under which clients reach the mock, without a slash at its end: it begins the links of mails, the redirects
-    /// of providers and the issuer (`API_EXTERNAL_URL`). The default is `http://<address>`, with 127.0.0.1 for an address
-    /// that stands for all interfaces.
-    pub external_url: Option<String>,
-    /// The `iss` claim of access tokens. The default is `http://<address>/auth/v1`. An empty issuer
-    /// writes no claim, as GoTrue does without a configured issuer.
-    pub issuer: Option<String>,
-    /// The seed of a fixed sequence of ids and refresh tokens, which starts again at every reset.
-    /// Without a seed they are random.
-    pub seed: Option<u64>,
-    /// The users that exist from the start, and again after every reset.
-    pub users: InitialUsers,
-    /// The settings of the server.
-    pub settings: Settings,
-    /// The `version` in the answer of `GET /health`: a GoTrue release such as `v2.180.0`, or empty
-    /// as in a build of GoTrue without a version (recorded: `health`).
-    pub version: String,
-    /// The base URL, with `http`, of the server that answers requests for paths that are not the mock's. Without it they are
-    /// answered 404.
-    pub fallback: Option<Url>,
-}
-
-/// The defaults: ES256 with the test keys, tokens of one hour, the mock's own issuer, random ids,
-/// version `v2.180.0`.
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            algorithm: Algorithm::Es256,
-            token_lifetime: Duration::from_hours(1),
-            signing_keys: SigningKeys::test_keys(),
-            external_url: None,
-            issuer: None,
-            seed: None,
-            users: InitialUsers::default(),
-            settings: Settings::default(),
-            version: "v2.180.0".to_owned(),
-            fallback: None,
-        }
-    }
-}
 
 /// Why a mock cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -244,8 +193,17 @@ impl Mock {
         lock(&self.0.calls)
     }
 
-    pub(crate) fn record_call(&self, call: Call) {
-        self.call_log().push(call);
+    /// Logs a call, and tells it to the pages that show this mock. Returns its id.
+    pub(crate) fn record_call(&self, head: &Parts, body: &[u8]) -> u64 {
+        let id = self.call_log().push(Call::new(head, body, self.now()));
+        self.announce_change();
+        id
+    }
+
+    /// Notes the status of the response to a call.
+    pub(crate) fn record_status(&self, call: u64, status: StatusCode) {
+        self.call_log().set_status(call, status);
+        self.announce_change();
     }
 
     /// Tells the pages that show this mock that a request may have changed it.

@@ -74,7 +74,7 @@ mod tests {
     use super::*;
     use crate::{
         algorithm::Algorithm, authentication::require_administrator, keys::SigningKeys,
-        mock::Options,
+        options::Options,
     };
 
     fn mock(algorithm: Algorithm) -> Mock {

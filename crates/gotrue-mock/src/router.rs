@@ -120,7 +120,7 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::mock::Options;
+    use crate::options::Options;
 
     #[tokio::test]
     async fn clearing_the_faults_leaves_the_sessions() {

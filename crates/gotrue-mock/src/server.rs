@@ -15,7 +15,6 @@ use axum::{
         HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
         header::{ALLOW, DATE, ORIGIN},
     },
-    response::IntoResponse,
 };
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
@@ -29,7 +28,6 @@ use tokio::{
 use tower::ServiceExt;
 
 use crate::{
-    calls::Call,
     cors,
     error::{ApiVersion, GotrueError},
     fallback::Fallback,
@@ -108,47 +106,57 @@ async fn answer(
     }
 }
 
-/// Logs a request, lets a fault act on it, and answers it.
+/// Answers a request, and adds the headers of every response.
 async fn answer_in(
-    World { mock, router }: World,
+    world: World,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, ConnectionError> {
+    let mock = world.mock.clone();
     let path = request.uri().path();
     if let Some(fallback) = mock.fallback().filter(|_| Fallback::is_for(path)) {
         return Ok(pass_on(&mock, fallback, request).await);
     }
-    let has_origin = request.headers().contains_key(ORIGIN);
-    let version = ApiVersion::from_headers(request.headers());
     if let Some(preflight) = cors::preflight(&request, mock.settings()) {
         return Ok(preflight);
     }
-    let is_control = is_control(request.uri().path());
-    let changes_nothing = is_control && request.method() == Method::GET;
+    let has_origin = request.headers().contains_key(ORIGIN);
+    let version = ApiVersion::from_headers(request.headers());
     let (head, body) = request.into_parts();
     let mut response = match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(body) => {
-            let body = body.to_bytes();
-            if !is_control {
-                mock.record_call(Call::new(&head, &body));
-                mock.announce_change();
-            }
-            let fault = mock.take_fault(head.uri.path());
-            let request = Request::from_parts(head, body);
-            respond(router, request, fault, version).await?
+            let request = Request::from_parts(head, body.to_bytes());
+            handle(world, request, version).await?
         }
-        Err(_) => GotrueError::payload_too_large(BODY_LIMIT).into_response(),
+        Err(_) => GotrueError::payload_too_large(BODY_LIMIT).to_response(version),
     };
-    if !changes_nothing {
-        mock.announce_change();
-    }
-    if let Some(error) = response.extensions_mut().remove::<GotrueError>() {
-        response = error.to_response(version);
-    }
     let headers = response.headers_mut();
     cors::add_headers(headers, has_origin);
     // Send the mock's time, unless a fault has set a `Date`: hyper would send the system's time.
     if let Ok(date) = HeaderValue::from_str(&httpdate::fmt_http_date(mock.now())) {
         headers.entry(DATE).or_insert(date);
+    }
+    Ok(response)
+}
+
+/// Logs a request, and lets a fault act on it.
+async fn handle(
+    World { mock, router }: World,
+    request: Request<Bytes>,
+    version: ApiVersion,
+) -> Result<Response<Body>, ConnectionError> {
+    let (head, body) = request.into_parts();
+    let is_control = is_control(head.uri.path());
+    let is_read = head.method == Method::GET;
+    let call = (!is_control).then(|| mock.record_call(&head, &body));
+    let fault = mock.take_fault(head.uri.path());
+    let mut response = respond(router, Request::from_parts(head, body), fault, version).await?;
+    if let Some(error) = response.extensions_mut().remove::<GotrueError>() {
+        response = error.to_response(version);
+    }
+    if let Some(call) = call {
+        mock.record_status(call, response.status());
+    } else if !is_read {
+        mock.announce_change();
     }
     Ok(response)
 }
@@ -161,9 +169,10 @@ fn is_control(path: &str) -> bool {
 /// Passes a request on to another server. The call log has it without its body.
 async fn pass_on(mock: &Mock, fallback: &Fallback, request: Request<Incoming>) -> Response<Body> {
     let (head, body) = request.into_parts();
-    mock.record_call(Call::new(&head, &[]));
-    mock.announce_change();
-    fallback.answer(Request::from_parts(head, body)).await
+    let call = mock.record_call(&head, &[]);
+    let response = fallback.answer(Request::from_parts(head, body)).await;
+    mock.record_status(call, response.status());
+    response
 }
 
 /// Routes a request to its handler, or answers it as a fault requires.

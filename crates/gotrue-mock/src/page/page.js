@@ -82,16 +82,25 @@ function faultItem({ operation, kind, code, status, seconds, times }) {
   return element("li", {}, element("strong", {}, operation), `: ${kind}${details && ` (${details})`}, ${left}`);
 }
 
-/** Items of calls by their numbers: a call does not change, and an opened one must stay open. */
+/** Items of calls by their ids: an opened call must stay open. */
 const callItems = new Map();
 
 function callItem(call) {
   const query = call.query && `?${call.query}`;
   const headers = Object.entries(call.headers).map(([name, values]) => `${name}: ${values.join(", ")}`);
   const details = element("details", {},
-    element("summary", {}, element("code", {}, `${call.method} ${call.path}${query}`)),
+    element("summary", {}, time(call.at), " ", element("span", { className: "status" }), " ",
+      element("code", {}, `${call.method} ${call.path}${query}`)),
     element("pre", {}, [...headers, "", call.body].join("\n")));
   return element("li", {}, details);
+}
+
+/** Shows the status of a call in its item. A call has none before its response. */
+function showStatus(item, status) {
+  const shown = item.querySelector(".status");
+  shown.textContent = status ?? "…";
+  shown.classList.toggle("bad", status >= 400);
+  shown.classList.toggle("good", status < 400);
 }
 
 function show(id, items) {
@@ -118,10 +127,13 @@ async function refresh() {
 }
 
 function showCalls(calls) {
-  const items = newest(calls.map((call, index) => [index, call])).map(([index, call]) => {
-    const key = `${index} ${call.method} ${call.path} ${call.query} ${call.body}`;
-    if (!callItems.has(key)) callItems.set(key, callItem(call));
-    return callItems.get(key);
+  const shown = newest(calls);
+  const ids = new Set(shown.map((call) => call.id));
+  for (const id of callItems.keys()) if (!ids.has(id)) callItems.delete(id);
+  const items = shown.map((call) => {
+    if (!callItems.has(call.id)) callItems.set(call.id, callItem(call));
+    showStatus(callItems.get(call.id), call.status);
+    return callItems.get(call.id);
   });
   show("calls", items);
 }
@@ -170,6 +182,7 @@ form.addEventListener("submit", async (event) => {
 byId("url").textContent = location.href.replace(/\/$/, "");
 const { answer: known } = await control("GET", "operations");
 byId("operations").append(...known.operations.map((name) => element("option", {}, name)));
+byId("operations").value = "signup";
 byId("codes").append(...known.codes.map((value) => element("option", { value })));
 const changes = new EventSource("mock/changes");
 changes.onmessage = refreshSoon;

@@ -43,10 +43,7 @@ mod tests {
     use http_body_util::BodyExt;
     use tower::ServiceExt;
 
-    use crate::{
-        mock::{Mock, Options},
-        router::router,
-    };
+    use crate::{mock::Mock, options::Options, router::router};
 
     async fn get(mock: &Mock, path: &str) -> (String, String) {
         let request = Request::get(path).body(Body::empty()).unwrap();

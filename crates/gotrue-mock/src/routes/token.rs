@@ -223,7 +223,7 @@ mod tests {
     use axum::http::StatusCode;
 
     use super::*;
-    use crate::{mock::Options, settings::Settings};
+    use crate::{options::Options, settings::Settings};
 
     #[tokio::test]
     async fn web3_has_gotrues_error_while_it_is_switched_off_and_is_not_implemented_otherwise() {

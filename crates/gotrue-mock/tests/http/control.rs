@@ -51,6 +51,8 @@ async fn calls_lists_all_requests_except_those_to_control_routes() {
     assert_eq!((&call["method"], &call["path"]), (&json!("POST"), &json!("/auth/v1/logout")));
     assert_eq!((&call["query"], &call["body"]), (&json!("scope=local"), &json!(body)));
     assert_eq!(call["headers"]["x-mark"], json!(["one", "two"]));
+    assert_eq!((&call["id"], &call["status"]), (&json!(0), &json!(401)));
+    assert_eq!(call["at"], "2026-11-21T09:47:58.000000Z");
     assert_eq!(mock.mock.calls()[0].header("x-mark"), Some("one"));
 }
 
