@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: demo test test-client test-e2e test-supabase examples lint run soak fuzz help
+.PHONY: demo test test-client test-npm test-e2e test-supabase examples lint run soak fuzz help
 
 demo: ## Mock, gateway and a page to try it on; Ctrl-C stops it
 	cargo run --locked --quiet -- demo
@@ -8,11 +8,11 @@ test: ## All tests
 	@tests/install-missing curl nginx caddy openssl prometheus redis-server
 	cargo test --locked --workspace --lib --test http --test replay --test supabase
 	cargo test --locked --test secrets
-	$(MAKE) test-e2e test-client
+	$(MAKE) test-e2e test-client test-npm
 
 npm-ci = npm ci --ignore-scripts --no-audit --no-fund
 
-# Prepares test-client and test-e2e. They need a newer Node than Debian's, so npm installs one in tests/e2e.
+# Prepares test-client, test-npm and test-e2e. They need a newer Node than Debian's, so npm installs one in tests/e2e.
 .PHONY: pages
 pages:
 	@tests/install-missing nginx chromium openssl nodejs:node npm
@@ -22,6 +22,10 @@ pages:
 
 test-client: pages ## The browser client of clients/js, in Node and in Chromium
 	cd clients/js && PATH="$(CURDIR)/tests/e2e/node_modules/.bin:$$PATH" npm test
+
+test-npm: pages ## The npm package that starts the mock, with the binary of target/debug
+	cd packaging/npm/logout-gateway-mock && $(npm-ci) && \
+		PATH="$(CURDIR)/tests/e2e/node_modules/.bin:$$PATH" npm test
 
 test-e2e: pages ## A whole app behind nginx, in Chromium; pictures of the demo in tests/e2e/artefacts
 	cd tests/e2e && npm test
