@@ -49,13 +49,16 @@ $(traefik):
 test-traefik: $(traefik) ## The Traefik configuration of docs/revocation.md, with the real Traefik
 	TRAEFIK="$(CURDIR)/$(traefik)" cargo test --locked --test api forward_auth::traefik -- --ignored
 
-examples: ## The apps of examples/, built and driven in Chromium
+examples: ## The apps of examples/, built and driven in Chromium, and those that test with the mock
 	@tests/install-missing chromium nodejs:node npm
 	cargo build --locked
-	for app in nextjs sveltekit drive; do \
+	for app in nextjs sveltekit drive vitest playwright; do \
 		(cd examples/$$app && $(npm-ci)) || exit 1; \
 	done
 	cd examples/drive && npm test
+	for app in vitest playwright; do \
+		(cd examples/$$app && PATH="$(CURDIR)/examples/drive/node_modules/.bin:$$PATH" npm test) || exit 1; \
+	done
 
 lint: ## Formatting, lints, documentation and, where it is installed, cargo-deny
 	cargo fmt --check --all
