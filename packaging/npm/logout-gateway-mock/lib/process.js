@@ -29,14 +29,10 @@ export async function startProcess(binary, flags) {
   child.stderr.removeAllListeners("data").resume();
   for (const handle of [child, ...child.stdio]) handle.unref();
 
-  let stopped;
-  const stop = () => {
-    stopped ??= (async () => {
-      child.ref();
-      child.stdin.end();
-      await exited;
-    })();
-    return stopped;
+  const stop = async () => {
+    child.ref();
+    child.stdin.end();
+    await exited;
   };
   return { url, anonKey, serviceRoleKey, jwksUrl, gatewayUrl: gatewayUrl || undefined, stop };
 }
