@@ -22,5 +22,6 @@ mod passwords;
 mod providers;
 mod recordings;
 mod routing;
+mod seed;
 mod transactions;
 mod worlds;
