@@ -83,8 +83,9 @@ export interface Call {
 export type Operation =
   | "admin_audit" | "admin_custom_providers" | "admin_generate_link" | "admin_oauth_clients"
   | "admin_oauth_clients_regenerate_secret" | "admin_sso_providers" | "admin_users" | "admin_users_factors"
-  | "admin_users_passkeys" | "authorize" | "callback" | "factors" | "factors_challenge" | "factors_verify" | "health"
-  | "invite" | "jwks" | "logout" | "magiclink" | "oauth_authorization_server" | "oauth_authorizations"
+  | "admin_users_passkeys" | "authorize" | "callback" | "factors" | "factors_challenge"
+  | "factors_recovery_codes" | "factors_recovery_codes_regenerate" | "factors_recovery_codes_verify" | "factors_verify"
+  | "health" | "invite" | "jwks" | "logout" | "magiclink" | "oauth_authorization_server" | "oauth_authorizations"
   | "oauth_authorizations_consent" | "oauth_authorize" | "oauth_clients_register" | "oauth_token" | "oauth_userinfo"
   | "openid_configuration" | "otp" | "passkeys" | "passkeys_authentication_options" | "passkeys_authentication_verify"
   | "passkeys_registration_options" | "passkeys_registration_verify" | "reauthenticate" | "recover" | "resend"

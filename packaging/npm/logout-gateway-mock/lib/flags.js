@@ -12,6 +12,7 @@ const ifFalse = (flag) => (value) => (value ? [] : [`--${flag}`]);
 /** Makes the flags of an option from its value. */
 export const FLAGS = {
   bind: withValue("bind"),
+  externalUrl: withValue("external-url"),
   gateway: ifTrue("gateway"),
   alg: withValue("alg"),
   tokenLifetime: withValue("token-lifetime"),

@@ -12,6 +12,11 @@ export interface StartOptions {
   binary?: string | undefined;
   /** Address and port to listen on, such as `127.0.0.1:9999`. Default: a free port of 127.0.0.1. */
   bind?: string | undefined;
+  /**
+   * URL under which browsers reach the mock: it begins the links of mails, the redirects of providers, and the issuer.
+   * Default: the URL of the address.
+   */
+  externalUrl?: string | undefined;
   /** Start a gateway in front of the mock, too. Its address is `gatewayUrl`. */
   gateway?: boolean | undefined;
   /** Algorithm that signs access tokens. Default: `ES256`. */

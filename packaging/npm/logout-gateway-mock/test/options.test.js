@@ -16,6 +16,7 @@ import { ANN, BINARY, post, signIn, signUp, start } from "./harness.js";
 // A value for each option that differs from the default, with the flags for it.
 const CASES = {
   bind: ["127.0.0.1:0", "--bind=127.0.0.1:0"],
+  externalUrl: ["http://localhost:9999", "--external-url=http://localhost:9999"],
   gateway: [true, "--gateway"],
   alg: ["EdDSA", "--alg=EdDSA"],
   tokenLifetime: ["2s", "--token-lifetime=2s"],
@@ -68,7 +69,7 @@ test("each flag of the command has an option", async () => {
 
 test("the command accepts every option at once", async (context) => {
   const options = Object.entries(CASES).map(([name, [value]]) => [name, value]);
-  const mock = await start(context, { ...Object.fromEntries(options), seed: undefined });
+  const mock = await start(context, { ...Object.fromEntries(options), seed: undefined, externalUrl: undefined });
   assert.equal((await signUp(mock)).status, 422);
 });
 
