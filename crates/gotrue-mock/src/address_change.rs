@@ -6,6 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
+    audit_log::AuditAction,
     database::Database,
     error::GotrueError,
     identity::unverified_claims,
@@ -85,6 +86,7 @@ pub(crate) fn change_email(
     if database.user_by_email(&new_email).is_some_and(|other| other.id != user_id) {
         return Err(GotrueError::unexpected_failure("Error confirm email"));
     }
+    database.audit(user_id, AuditAction::UserModified, now);
     confirm_identity(database, user_id, "email", &new_email, now);
     if let Some(user) = database.user_mut(user_id) {
         (user.email_change, user.has_confirmed_one_address) = (None, false);
@@ -112,6 +114,7 @@ pub(crate) fn change_phone(
     if database.user_by_phone(&new_phone).is_some_and(|other| other.id != user_id) {
         return Err(GotrueError::unexpected_failure("Error confirming user"));
     }
+    database.audit(user_id, AuditAction::UserModified, now);
     confirm_identity(database, user_id, "phone", &new_phone, now);
     if let Some(user) = database.user_mut(user_id) {
         (user.phone_change, user.phone_confirmed_at) = (None, Some(now));

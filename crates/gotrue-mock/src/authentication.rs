@@ -7,7 +7,9 @@ use serde::Deserialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::{database::Database, error::GotrueError, mock::Mock, user::User};
+use crate::{
+    audit_log::AuditActor, database::Database, error::GotrueError, mock::Mock, user::User,
+};
 
 /// The claims that GoTrue reads. GoTrue checks neither `iss` nor `aud` (recorded:
 /// `logout-aud-and-iss-foreign`).
@@ -79,11 +81,15 @@ impl Caller {
 }
 
 /// Does what GoTrue's `requireAdminCredentials` does: requires a valid token with an
-/// administrator's role, such as a project's service-role key. Such a token has no user.
-pub(crate) fn require_administrator(mock: &Mock, headers: &HeaderMap) -> Result<(), GotrueError> {
+/// administrator's role, such as a project's service-role key. Such a token has no user. Returns the administrator as
+/// the audit log names one.
+pub(crate) fn require_administrator(
+    mock: &Mock,
+    headers: &HeaderMap,
+) -> Result<AuditActor, GotrueError> {
     let claims = verify(mock, bearer_token(headers)?)?;
     if is_administrator(&claims.role) {
-        return Ok(());
+        return Ok(AuditActor::administrator(claims.role));
     }
     Err(GotrueError::forbidden("not_admin", "User not allowed"))
 }

@@ -50,6 +50,11 @@ pub(crate) fn check_channel(channel: &str, settings: &Settings) -> Result<(), Go
     Err(GotrueError::bad_request("validation_failed", message))
 }
 
+/// The channel of a text message, which is `sms` unless the client names another.
+pub(crate) fn channel_name(channel: &str) -> String {
+    if channel.is_empty() { "sms".to_owned() } else { channel.to_owned() }
+}
+
 /// Returns the phone number without `+` and spaces, as GoTrue stores it.
 pub(crate) fn parse_phone(phone: &str) -> Result<String, GotrueError> {
     let phone = phone_digits(phone);

@@ -2,6 +2,7 @@
 
 mod address_identities;
 mod addresses;
+mod audit_log;
 mod flow_states;
 mod identities;
 mod outbox;
@@ -12,17 +13,18 @@ mod transaction;
 mod users;
 
 pub(crate) use address_identities::AddressClaims;
+pub(crate) use identities::add_identity;
 pub(crate) use transaction::TransactionError;
 
 use std::time::SystemTime;
 
 use secrecy::SecretString;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use crate::{
     flow_state::FlowState,
-    identity::{Identity, unverified_claims},
+    identity::Identity,
     one_time_tokens::CodeKind,
     outbox::Mail,
     rate_limits::RateLimits,
@@ -32,6 +34,7 @@ use crate::{
     user::User,
 };
 
+use audit_log::AuditLog;
 pub(crate) use refresh::RefreshError;
 use refresh::refresh_token;
 use table::Table;
@@ -54,6 +57,7 @@ pub(crate) struct Database {
     pub(crate) outbox: Vec<Mail>,
     /// The requests and messages that count for rate limits.
     pub(crate) rate_limits: RateLimits,
+    pub(crate) audit_log: AuditLog,
     sessions: Table<Uuid, Session>,
     /// All refresh tokens, including revoked ones, with the ids of their sessions.
     refresh_tokens: Table<String, Uuid>,
@@ -73,6 +77,7 @@ impl Database {
             flow_states_before: None,
             outbox: Vec::new(),
             rate_limits: RateLimits::default(),
+            audit_log: AuditLog::default(),
             sessions: Table::default(),
             refresh_tokens: Table::default(),
             last_serial: 0,
@@ -285,16 +290,4 @@ impl Database {
     pub(crate) fn expire_session(&mut self, id: Uuid, expiry: SessionExpiry) -> bool {
         self.sessions.get_mut(&id).map(|session| session.expiry = Some(expiry)).is_some()
     }
-}
-
-/// Adds the identity of an address of the user's own. Its data are the address and the user's metadata, and become the
-/// user's metadata: GoTrue's `RemoveUnconfirmedIdentities`.
-pub(crate) fn add_identity(user: &mut User, mut identity: Identity) {
-    let mut data = user.user_metadata.clone();
-    data.extend(unverified_claims(user.id));
-    data.extend(user.email.as_ref().map(|email| ("email".to_owned(), json!(email))));
-    user.user_metadata.clone_from(&data);
-    identity.data = data;
-    user.identities = vec![identity];
-    user.update_providers();
 }

@@ -95,13 +95,18 @@ impl Factor {
         }
     }
 
+    /// The member `status`.
+    pub(crate) fn status(&self) -> &'static str {
+        if self.is_verified { "verified" } else { "unverified" }
+    }
+
     /// The factor object in responses.
     pub(crate) fn to_json(&self) -> Value {
         let mut factor = json!({
             "id": self.id,
             "created_at": timestamp(self.created_at),
             "updated_at": timestamp(self.updated_at),
-            "status": if self.is_verified { "verified" } else { "unverified" },
+            "status": self.status(),
             "factor_type": self.kind.name(),
             "phone": self.kind.phone(),
             "last_challenged_at": self.last_challenged_at.map(timestamp),

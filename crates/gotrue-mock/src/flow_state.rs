@@ -35,6 +35,8 @@ pub(crate) struct Pkce {
 pub(crate) struct FlowState {
     /// `None` until an identity provider has said who the person is.
     pub(crate) user_id: Option<Uuid>,
+    /// The identity provider, or what the mail is for. Only the audit log shows it.
+    pub(crate) provider_type: String,
     /// The method in the `amr` claim of the session that it brings.
     pub(crate) authentication_method: &'static str,
     /// What the client sent for PKCE; `None` in the implicit flow.
@@ -111,6 +113,7 @@ impl FlowState {
         let pkce = Pkce::new(auth_code, challenge).ok_or_else(GotrueError::unexpected)?;
         Ok(Self {
             user_id: Some(user_id),
+            provider_type: authentication_method.to_owned(),
             authentication_method,
             pkce: Some(pkce),
             external: None,
@@ -128,6 +131,7 @@ impl FlowState {
     ) -> Self {
         Self {
             user_id: None,
+            provider_type: external.provider.clone(),
             authentication_method: "oauth",
             pkce,
             external: Some(external),

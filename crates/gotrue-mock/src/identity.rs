@@ -41,6 +41,15 @@ impl Identity {
         self.data.get("email_verified").and_then(Value::as_bool).unwrap_or_default()
     }
 
+    /// The traits by which an entry of the audit log names this identity.
+    pub(crate) fn traits(&self) -> Value {
+        json!({
+            "identity_id": self.id,
+            "provider": self.provider,
+            "provider_id": self.provider_id,
+        })
+    }
+
     pub(crate) fn to_json(&self, user_id: Uuid) -> Value {
         let mut identity = json!({
             "identity_id": self.id,

@@ -1,10 +1,17 @@
 //! Which user a sign-in at an identity provider belongs to: GoTrue's `DetermineAccountLinking` and the functions around it.
 
+mod invitation;
+
+pub(crate) use invitation::accept_invitation;
+
 use std::time::SystemTime;
 
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
+    audit_log::AuditAction,
+    client_addr::ClientAddr,
     database::Database,
     error::GotrueError,
     identity::Identity,
@@ -23,6 +30,13 @@ pub(crate) struct SignedIn {
     pub(crate) identities_before: Option<Vec<Identity>>,
 }
 
+/// What a request tells beside the identity.
+pub(crate) struct RequestOrigin<'r> {
+    /// Where the link of a mail leads to.
+    pub(crate) redirect: &'r Redirect,
+    pub(crate) client: &'r ClientAddr,
+}
+
 enum Decision {
     /// The identity is known.
     Exists(Uuid),
@@ -38,7 +52,7 @@ pub(crate) fn sign_in(
     mock: &Mock,
     database: &mut Database,
     external: &ExternalIdentity,
-    redirect: &Redirect,
+    origin: &RequestOrigin<'_>,
 ) -> Result<SignedIn, GotrueError> {
     let decision = decide(mock, database, external)?;
     let now = mock.now();
@@ -59,11 +73,13 @@ pub(crate) fn sign_in(
         }
         Decision::Link(id) => {
             let identity = database.external_identity(external, now);
+            let event = AuditAction::IdentityLinked.with(identity.traits());
             if let Some(user) = database.user_mut(id) {
                 user.identities.push(identity);
                 user.user_metadata.extend(external.data.clone());
                 user.update_providers();
             }
+            database.audit(id, event.with_client(origin.client), now);
             (id, external.email.clone())
         }
         Decision::Create(email) => {
@@ -73,7 +89,10 @@ pub(crate) fn sign_in(
     };
     // Like GoTrue's `IsConfirmed`: the phone number does not count.
     if database.user(user_id).is_none_or(|user| user.email_confirmed_at.is_none()) {
-        confirm(mock, database, user_id, external, email.as_deref(), redirect)?;
+        confirm(mock, database, user_id, external, email.as_deref(), origin.redirect)?;
+    } else {
+        let login = AuditAction::Login.with(json!({ "provider": external.provider }));
+        database.audit(user_id, login, now);
     }
     Ok(SignedIn { user_id, identities_before })
 }
@@ -153,6 +172,8 @@ fn confirm(
 ) -> Result<(), GotrueError> {
     keep_only(database, user_id, external);
     if external.email_verified || mock.settings().confirms_emails {
+        let event = AuditAction::UserSignedup.with(json!({ "provider": external.provider }));
+        database.audit(user_id, event, mock.now());
         if let Some(user) = database.user_mut(user_id) {
             user.confirm_email(mock.now());
         }
@@ -198,7 +219,7 @@ pub(crate) fn link(
     database: &mut Database,
     user_id: Uuid,
     external: &ExternalIdentity,
-    redirect: &Redirect,
+    origin: &RequestOrigin<'_>,
 ) -> Result<SignedIn, GotrueError> {
     let (now, confirms_emails) = (mock.now(), mock.settings().confirms_emails);
     let known = database.user_id_by_identity(&external.provider, &external.subject);
@@ -214,14 +235,16 @@ pub(crate) fn link(
         return Err(GotrueError::unprocessable("user_not_found", message));
     };
     let has_email = user.email.is_some();
+    let event = AuditAction::IdentityLinked.with(identity.traits());
     user.identities.push(identity);
+    database.audit(user_id, event.with_client(origin.client), now);
     if !has_email {
         if !database.update_email_from_identities(user_id, confirms_emails) {
             let message = "A user with this email address has already been registered";
             return Err(GotrueError::bad_request("email_exists", message));
         }
         if !external.email_verified {
-            send_confirmation(mock, database, user_id, redirect)?;
+            send_confirmation(mock, database, user_id, origin.redirect)?;
             let provider = &external.provider;
             let message = format!(
                 "Unverified email with {provider}. A confirmation email has been sent to your {provider} email"
@@ -238,58 +261,4 @@ pub(crate) fn link(
         user.update_providers();
     }
     Ok(SignedIn { user_id, identities_before })
-}
-
-/// Accepts an invitation by a sign-in at an identity provider. Returns the invited user.
-pub(crate) fn accept_invitation(
-    mock: &Mock,
-    database: &mut Database,
-    invite_token: &str,
-    external: &ExternalIdentity,
-) -> Result<Uuid, GotrueError> {
-    let invited = database.user_id_by_confirmation(invite_token);
-    let id =
-        invited.ok_or_else(|| GotrueError::not_found("invite_not_found", "Invite not found"))?;
-    let is_same = database.user(id).is_some_and(|user| user.email == external.email);
-    if !is_same {
-        let message = "Invited email does not match emails from external provider";
-        return Err(GotrueError::bad_request("validation_failed", message));
-    }
-    let identity = database.external_identity(external, mock.now());
-    database.replace_unconfirmed_identities(id, identity);
-    if let Some(user) = database.user_mut(id) {
-        user.confirm_email(mock.now());
-    }
-    Ok(id)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::UNIX_EPOCH;
-
-    use super::*;
-    use crate::{options::Options, person::Person, settings::Settings};
-
-    #[test]
-    fn an_invitation_gives_its_user_the_identity_alone() {
-        let settings = Settings { confirms_emails: false, ..Settings::default() };
-        let options = Options { settings, ..Options::default() };
-        let mock = Mock::new(options, ([127, 0, 0, 1], 9999).into(), || UNIX_EPOCH).unwrap();
-        let id = mock.create_user("ann@example.com", "password");
-        let mut database = mock.database();
-        let redirect = Redirect::to_site(&mock);
-        database.user_mut(id).unwrap().email_confirmed_at = None;
-        mailer::send_confirmation(&mock, &mut database, id, &redirect, false);
-        let token = database.outbox.first().unwrap().token_hash.clone().unwrap();
-        let external = |email: &str| Person::from_email(email).into_identity("google", "issuer");
-        let other = external("bob@example.com");
-        accept_invitation(&mock, &mut database, &token, &other).unwrap_err();
-        let own = external("ann@example.com");
-        assert_eq!(accept_invitation(&mock, &mut database, &token, &own).unwrap(), id);
-        let user = database.user(id).unwrap();
-        let providers: Vec<_> = user.identities.iter().map(|known| &*known.provider).collect();
-        assert_eq!(providers, ["google"]);
-        assert!(user.password.is_none() && user.email_confirmed_at.is_some());
-        accept_invitation(&mock, &mut database, &token, &own).unwrap_err();
-    }
 }

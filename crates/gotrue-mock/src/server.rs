@@ -11,6 +11,7 @@ use std::{
 use axum::{
     Router,
     body::Body,
+    extract::ConnectInfo,
     http::{
         HeaderMap, HeaderValue, Method, Request, Response, StatusCode,
         header::{ALLOW, DATE, ORIGIN},
@@ -65,7 +66,13 @@ pub async fn serve(listener: TcpListener, mock: Mock, shutdown: impl Future<Outp
 async fn serve_connection(stream: TcpStream, worlds: Arc<Worlds>) {
     // `TCP_NODELAY` only saves latency: ignore an error.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| Box::pin(answer(Arc::clone(&worlds), request)));
+    let peer = stream.peer_addr().ok().map(ConnectInfo);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        Box::pin(answer(Arc::clone(&worlds), request))
+    });
     let mut http = http1::Builder::new()
         .timer(TokioTimer::new())
         .serve_connection(TokioIo::new(stream), service);

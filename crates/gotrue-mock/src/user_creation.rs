@@ -3,7 +3,6 @@
 use std::time::SystemTime;
 
 use secrecy::{ExposeSecret, SecretString};
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::{
@@ -11,19 +10,19 @@ use crate::{
     database::{AddressClaims, Database},
     error::GotrueError,
     metadata::merge,
-    user::{User, UserView},
+    user::User,
     user_form::UserForm,
 };
 
 /// How the hashes begin that GoTrue takes: bcrypt, Argon2, and scrypt as Firebase writes it.
 const HASH_PREFIXES: [&str; 6] = ["$2a$", "$2b$", "$2y$", "$argon2i$", "$argon2id$", "$fbscrypt$"];
 
-/// Creates the user of a form. Returns the user as the response shows it.
+/// Creates the user of a form. Returns its id.
 pub(crate) fn create_user(
     database: &mut Database,
     form: &UserForm,
     now: SystemTime,
-) -> Result<Value, GotrueError> {
+) -> Result<Uuid, GotrueError> {
     let user = new_user(database, form, now)?;
     let id = user.id;
     database.insert_user(user);
@@ -37,7 +36,7 @@ pub(crate) fn create_user(
     if form.phone_confirm {
         user.confirm_phone(now);
     }
-    Ok(user.to_json(UserView::JustWritten))
+    Ok(id)
 }
 
 /// Makes GoTrue's checks in the same order. Returns the row of the user.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::{
     address_change::{accept_email_code, change_phone},
+    audit_log::{AuditAction, AuditEvent},
     credentials::new_password,
     database::Database,
     error::GotrueError,
@@ -141,6 +142,9 @@ impl Verification {
         if matches!(accepted, Accepted::FirstOfTwo) {
             return Ok(accepted);
         }
+        if let Some(event) = database.user(id).and_then(|user| self.event(user, code)) {
+            database.audit(id, event, now);
+        }
         let Some(user) = database.user_mut(id) else { return Err(GotrueError::unexpected()) };
         match (&self.proof, code) {
             (
@@ -166,6 +170,23 @@ impl Verification {
         }
         user.update_providers();
         Ok(accepted)
+    }
+
+    /// What GoTrue's `signupVerify`, `recoverVerify` and `smsVerify` write into the audit log. A change of an address
+    /// writes its own entry.
+    fn event(&self, user: &User, code: CodeKind) -> Option<AuditEvent> {
+        let provider = match (&self.proof, code) {
+            (
+                _,
+                CodeKind::EmailChangeCurrent | CodeKind::EmailChangeNew | CodeKind::PhoneChange,
+            ) => return None,
+            (Proof::PhoneCode { .. }, _) => "phone",
+            (_, CodeKind::Recovery) if user.email_confirmed_at.is_some() => {
+                return Some(AuditAction::Login.into());
+            }
+            _ => "email",
+        };
+        Some(AuditAction::UserSignedup.with(json!({ "provider": provider })))
     }
 
     /// The hash of the address and the code, or the hash that the client sent.

@@ -171,3 +171,18 @@ for (const [scope, lives] of [["local", [1]], ["others", [0]], ["global", []]]) 
     assert.deepEqual(alive, lives.map((index) => ids[index]));
   });
 }
+
+// supabase-js has no method for the audit log, so an application fetches it.
+test("the audit log shows what a user did, the newest first", async () => {
+  const world = mock.newWorld();
+  const { auth, session } = await world.signedIn();
+  await auth.signOut();
+
+  const headers = { Authorization: `Bearer ${world.serviceRoleKey}` };
+  const response = await fetch(`${world.url}/auth/v1/admin/audit`, { headers });
+
+  const payloads = (await response.json()).map(({ payload }) => payload);
+  const actions = payloads.map(({ action }) => action);
+  assert.deepEqual(actions, ["logout", "login", "user_signedup"]);
+  assert.ok(payloads.every((payload) => payload.actor_id === session.user.id));
+});

@@ -129,14 +129,3 @@ test("a security key as a second factor is switched off", async () => {
     name: "AuthApiError", status: 422, code: "mfa_webauthn_enroll_not_enabled",
   });
 });
-
-// supabase-js has no method for the audit log, so an application fetches it.
-test("the audit log is missing", async () => {
-  const { url, serviceRoleKey } = mock.newWorld();
-  const headers = { Authorization: `Bearer ${serviceRoleKey}` };
-
-  const response = await fetch(`${url}/auth/v1/admin/audit`, { headers });
-
-  assert.equal(response.status, 501);
-  assert.match((await response.json()).msg, /^The mock does not have GET \/admin\/audit\. /);
-});

@@ -2,10 +2,16 @@
 
 use std::time::SystemTime;
 
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{Database, UserKey};
-use crate::{identity::Identity, one_time_tokens::CodeKind, person::ExternalIdentity, user::User};
+use crate::{
+    identity::{Identity, unverified_claims},
+    one_time_tokens::CodeKind,
+    person::ExternalIdentity,
+    user::User,
+};
 
 impl Database {
     /// The user who has this identity.
@@ -108,4 +114,16 @@ impl Database {
         user.identities = vec![identity];
         user.update_providers();
     }
+}
+
+/// Adds the identity of an address of the user's own. Its data are the address and the user's metadata, and become the
+/// user's metadata: GoTrue's `RemoveUnconfirmedIdentities`.
+pub(crate) fn add_identity(user: &mut User, mut identity: Identity) {
+    let mut data = user.user_metadata.clone();
+    data.extend(unverified_claims(user.id));
+    data.extend(user.email.as_ref().map(|email| ("email".to_owned(), json!(email))));
+    user.user_metadata.clone_from(&data);
+    identity.data = data;
+    user.identities = vec![identity];
+    user.update_providers();
 }

@@ -41,6 +41,7 @@ impl Database {
         self.phones.begin();
         self.sessions.begin();
         self.refresh_tokens.begin();
+        self.audit_log.begin();
         self.flow_states_before = Some(self.flow_states.clone());
     }
 
@@ -50,6 +51,7 @@ impl Database {
         self.phones.commit();
         self.sessions.commit();
         self.refresh_tokens.commit();
+        self.audit_log.commit();
         self.flow_states_before = None;
     }
 
@@ -59,6 +61,7 @@ impl Database {
         self.phones.roll_back();
         self.sessions.roll_back();
         self.refresh_tokens.roll_back();
+        self.audit_log.roll_back();
         if let Some(before) = self.flow_states_before.take() {
             self.flow_states = before;
         }

@@ -12,10 +12,11 @@ use bytes::Bytes;
 use uuid::Uuid;
 
 use crate::{
+    client_addr::ClientAddr,
     database::{Database, TransactionError},
     error::{ApiVersion, GotrueError},
     external_flow::{ExternalFlow, ProviderTokens},
-    linking,
+    linking::{self, RequestOrigin},
     mailer::Redirect,
     mock::Mock,
     person::{ExternalIdentity, Person},
@@ -29,18 +30,20 @@ use crate::{
 pub(crate) async fn callback(
     State(mock): State<Mock>,
     RawQuery(query): RawQuery,
+    client: ClientAddr,
     headers: HeaderMap,
 ) -> Response {
-    answer(&mock, query.as_deref(), &headers, &Method::GET)
+    answer(&mock, query.as_deref(), &headers, &Method::GET, &client)
 }
 
 /// Some providers send a form that posts the parameters.
 pub(crate) async fn callback_by_form(
     State(mock): State<Mock>,
+    client: ClientAddr,
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    answer(&mock, std::str::from_utf8(&body).ok(), &headers, &Method::POST)
+    answer(&mock, std::str::from_utf8(&body).ok(), &headers, &Method::POST, &client)
 }
 
 /// GoTrue looks at the state before the method (recorded: `method-put-callback`).
@@ -97,7 +100,13 @@ enum Arrival {
     Session(SessionTokens, ProviderTokens),
 }
 
-fn answer(mock: &Mock, query: Option<&str>, headers: &HeaderMap, method: &Method) -> Response {
+fn answer(
+    mock: &Mock,
+    query: Option<&str>,
+    headers: &HeaderMap,
+    method: &Method,
+    client: &ClientAddr,
+) -> Response {
     let mut database = mock.database();
     let state = query_parameter(query, "state");
     let flow = match ExternalFlow::find(&database, &state, mock.now()) {
@@ -105,10 +114,9 @@ fn answer(mock: &Mock, query: Option<&str>, headers: &HeaderMap, method: &Method
         Err(error) => return refuse_state(mock, error, headers, method),
     };
     // The link of a confirmation mail leads to where the request comes from, not to the client's address.
-    let redirect_of_mail = Redirect::of(mock, query, headers);
+    let origin = RequestOrigin { redirect: &Redirect::of(mock, query, headers), client };
     let to = &*flow.redirect_to;
-    let arrived =
-        database.transaction(|database| arrive(mock, database, query, &flow, &redirect_of_mail));
+    let arrived = database.transaction(|database| arrive(mock, database, query, &flow, &origin));
     match arrived {
         Ok(Arrival::Code(code)) => {
             let location = with_query(to, &[("code", &code.to_string())]);
@@ -146,7 +154,7 @@ fn arrive(
     database: &mut Database,
     query: Option<&str>,
     flow: &ExternalFlow,
-    redirect_of_mail: &Redirect,
+    origin: &RequestOrigin<'_>,
 ) -> Result<Arrival, CallbackError> {
     let error = query_parameter(query, "error");
     if !error.is_empty() {
@@ -159,7 +167,7 @@ fn arrive(
         return Err(GotrueError::bad_request("bad_oauth_callback", message).into());
     }
     let external = exchange_code(mock, &code, &flow.provider)?;
-    let user_id = find_user(mock, database, flow, &external, redirect_of_mail)?;
+    let user_id = find_user(mock, database, flow, &external, origin)?;
     let provider = ProviderTokens {
         access_token: format!("provider-token-of-{code}"),
         refresh_token: format!("provider-refresh-token-of-{code}"),
@@ -197,16 +205,16 @@ fn find_user(
     database: &mut Database,
     flow: &ExternalFlow,
     external: &ExternalIdentity,
-    redirect_of_mail: &Redirect,
+    origin: &RequestOrigin<'_>,
 ) -> Result<Uuid, GotrueError> {
     if let Some(id) = flow.linking_user {
-        let linked = linking::link(mock, database, id, external, redirect_of_mail);
+        let linked = linking::link(mock, database, id, external, origin);
         return linked.map(|linked| linked.user_id);
     }
     if !flow.invite_token.is_empty() {
         return linking::accept_invitation(mock, database, &flow.invite_token, external);
     }
-    linking::sign_in(mock, database, external, redirect_of_mail).map(|signed_in| signed_in.user_id)
+    linking::sign_in(mock, database, external, origin).map(|signed_in| signed_in.user_id)
 }
 
 fn session_location(address: &str, tokens: &SessionTokens, provider: ProviderTokens) -> String {

@@ -6,12 +6,14 @@
 use axum::{Json, extract::State, http::HeaderMap};
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::factors::{authenticate, find_factor, invalid, not_found};
 use crate::{
+    audit_log::AuditAction,
     authentication::Caller,
+    client_addr::ClientAddr,
     database::Database,
     error::GotrueError,
     mock::Mock,
@@ -32,6 +34,7 @@ struct VerifyRequest {
 pub(crate) async fn verify(
     State(mock): State<Mock>,
     PathIds(id): PathIds<String>,
+    client: ClientAddr,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
@@ -47,8 +50,14 @@ pub(crate) async fn verify(
     }
     let challenge_id = challenge_id.unwrap_or_default();
     factor.check(challenge_id, &request.code, now)?;
-    let factor_id = factor.id;
-    database.transaction(|database| accept(&mock, database, &caller, (factor_id, challenge_id)))
+    let (factor_id, kind) = (factor.id, factor.kind.name());
+    let traits =
+        json!({ "factor_id": factor_id, "challenge_id": challenge_id, "factor_type": kind });
+    let event = AuditAction::VerificationAttempted.with(traits).with_client(&client);
+    database.transaction(|database| {
+        database.audit(caller.user_id, event, now);
+        accept(&mock, database, &caller, (factor_id, challenge_id))
+    })
 }
 
 /// Marks the factor as verified, and raises the session.
@@ -64,6 +73,7 @@ fn accept(
         .ok_or_else(|| GotrueError::unexpected_failure("Cannot read SessionId claim as UUID"))?;
     let refresh_token =
         database.rotate_refresh_token(session_id, now).ok_or_else(GotrueError::unexpected)?;
+    database.audit(user_id, AuditAction::TokenRevoked, now);
     let factor = database.user_mut(user_id).and_then(|user| user.factor_mut(factor_id));
     let factor = factor.ok_or_else(not_found)?;
     factor.accept(challenge_id, now);

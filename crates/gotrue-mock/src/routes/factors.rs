@@ -9,7 +9,9 @@ use uuid::Uuid;
 
 use crate::{
     access_token::unix_seconds,
+    audit_log::AuditAction,
     authentication::Caller,
+    client_addr::ClientAddr,
     credentials::{check_channel, parse_phone},
     database::Database,
     error::GotrueError,
@@ -41,6 +43,7 @@ struct ChallengeRequest {
 
 pub(crate) async fn enrol(
     State(mock): State<Mock>,
+    client: ClientAddr,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
@@ -56,14 +59,22 @@ pub(crate) async fn enrol(
         Err(GotrueError::unprocessable(code, format!("MFA enroll is disabled for {kind}")))
     };
     let is_enabled = |kind: &str| mock.settings().factor_types.iter().any(|known| known == kind);
-    match &*given.factor_type {
+    let enrolled = match &*given.factor_type {
         "phone" if !is_enabled("phone") => disabled("Phone", "mfa_phone_enroll_not_enabled"),
         "totp" if !is_enabled("totp") => disabled("TOTP", "mfa_totp_enroll_not_enabled"),
         "webauthn" => disabled("WebAuthn", "mfa_webauthn_enroll_not_enabled"),
         "phone" => enrol_phone(&mock, &mut database, caller.user_id, aal, &given),
         "totp" => enrol_totp(&mock, &mut database, caller.user_id, aal, &given),
         _ => invalid("factor_type needs to be totp, phone, or webauthn"),
-    }
+    }?;
+    // Only the entry of a phone names the type.
+    let traits = match &*given.factor_type {
+        "phone" => json!({ "factor_id": enrolled.get("id"), "factor_type": "phone" }),
+        _ => json!({ "factor_id": enrolled.get("id") }),
+    };
+    let event = AuditAction::FactorInProgress.with(traits).with_client(&client);
+    database.audit(caller.user_id, event, mock.now());
+    Ok(enrolled)
 }
 
 fn enrol_totp(
@@ -145,6 +156,7 @@ fn add_factor(
 pub(crate) async fn challenge(
     State(mock): State<Mock>,
     PathIds(id): PathIds<String>,
+    client: ClientAddr,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
@@ -166,6 +178,9 @@ pub(crate) async fn challenge(
     let user = database.user_mut(caller.user_id);
     let factor = user.and_then(|user| user.factor_mut(factor_id)).ok_or_else(not_found)?;
     let expires_at = factor.challenge(challenge_id, code, now);
+    let traits = json!({ "factor_id": factor_id, "factor_status": factor.status() });
+    let event = AuditAction::ChallengeCreated.with(traits).with_client(&client);
+    database.audit(caller.user_id, event, now);
     Ok(Json(json!({
         "id": challenge_id,
         "type": kind.name(),
@@ -187,12 +202,13 @@ fn send_code(mock: &Mock, database: &mut Database, phone: &str) -> Result<String
 pub(crate) async fn delete(
     State(mock): State<Mock>,
     PathIds(id): PathIds<String>,
+    client: ClientAddr,
     headers: HeaderMap,
 ) -> Result<Json<Value>, GotrueError> {
     let mut database = mock.database();
     let caller = authenticate(&mock, &database, &headers)?;
     let factor = find_factor(&mut database, caller.user_id, &id)?;
-    let (factor_id, is_verified) = (factor.id, factor.is_verified);
+    let (factor_id, is_verified, status) = (factor.id, factor.is_verified, factor.status());
     let session = caller.session_id.and_then(|id| database.session(id)).ok_or_else(|| {
         let message = "A valid session and factor are required to unenroll a factor";
         GotrueError::unexpected_failure(message)
@@ -201,7 +217,12 @@ pub(crate) async fn delete(
         let message = "AAL2 required to unenroll verified factor";
         return Err(GotrueError::unprocessable("insufficient_aal", message));
     }
+    let session_id = session.id;
     database.delete_factor(caller.user_id, factor_id);
+    let traits =
+        json!({ "factor_id": factor_id, "factor_status": status, "session_id": session_id });
+    let event = AuditAction::FactorUnenrolled.with(traits).with_client(&client);
+    database.audit(caller.user_id, event, mock.now());
     Ok(Json(json!({ "id": factor_id })))
 }
 

@@ -15,10 +15,11 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     authentication::Caller,
+    client_addr::ClientAddr,
     database::{Database, TransactionError},
     error::{ApiVersion, GotrueError, insert_api_version},
     identity::Identity,
-    linking,
+    linking::{self, RequestOrigin},
     mailer::Redirect,
     mock::Mock,
     person::ExternalIdentity,
@@ -97,11 +98,12 @@ impl IdTokenGrant {
         mock: &Mock,
         query: Option<&str>,
         headers: &HeaderMap,
+        client: &ClientAddr,
     ) -> Result<Response, GotrueError> {
-        let redirect = Redirect::of(mock, query, headers);
+        let origin = RequestOrigin { redirect: &Redirect::of(mock, query, headers), client };
         let mut database = mock.database();
         let exchanged =
-            database.transaction(|database| self.exchange(mock, database, headers, &redirect));
+            database.transaction(|database| self.exchange(mock, database, headers, &origin));
         match exchanged {
             Ok(tokens) => Ok(tokens.into_response()),
             Err(GrantError::Gotrue(error)) => Err(error),
@@ -119,7 +121,7 @@ impl IdTokenGrant {
         mock: &Mock,
         database: &mut Database,
         headers: &HeaderMap,
-        redirect: &Redirect,
+        origin: &RequestOrigin<'_>,
     ) -> Result<SessionTokens, GrantError> {
         if self.id_token.is_empty() {
             return Err(invalid_request("id_token required"));
@@ -138,8 +140,8 @@ impl IdTokenGrant {
         };
         let external = self.verify(mock)?;
         let signed_in = match linking_user {
-            Some(id) => linking::link(mock, database, id, &external, redirect)?,
-            None => linking::sign_in(mock, database, &external, redirect)?,
+            Some(id) => linking::link(mock, database, id, &external, origin)?,
+            None => linking::sign_in(mock, database, &external, origin)?,
         };
         let is_new = signed_in.identities_before.is_none();
         let view = if is_new { UserView::JustCreated } else { UserView::Stored };

@@ -4,12 +4,16 @@ use axum::{Json, extract::State, http::HeaderMap};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{authentication::Caller, error::GotrueError, mock::Mock, path::PathIds};
+use crate::{
+    audit_log::AuditAction, authentication::Caller, client_addr::ClientAddr, database::Database,
+    error::GotrueError, mock::Mock, path::PathIds,
+};
 
 /// The user keeps the sessions, and the address if another identity has it.
 pub(crate) async fn delete_identity(
     State(mock): State<Mock>,
     PathIds(id): PathIds<String>,
+    client: ClientAddr,
     headers: HeaderMap,
 ) -> Result<Json<Value>, GotrueError> {
     let mut database = mock.database();
@@ -21,23 +25,33 @@ pub(crate) async fn delete_identity(
         let message = "Token audience doesn't match request audience";
         return Err(GotrueError::forbidden("unexpected_audience", message));
     }
-    let user_id = caller.user_id;
-    let user = database.user_mut(user_id).ok_or_else(GotrueError::unexpected)?;
+    database.transaction(|database| unlink(&mock, database, caller.user_id, id, &client))
+}
+
+fn unlink(
+    mock: &Mock,
+    database: &mut Database,
+    user_id: Uuid,
+    id: Uuid,
+    client: &ClientAddr,
+) -> Result<Json<Value>, GotrueError> {
+    let user = database.user(user_id).ok_or_else(GotrueError::unexpected)?;
     if user.identities.len() <= 1 {
         let message = "User must have at least 1 identity after unlinking";
         return Err(GotrueError::unprocessable("single_identity_not_deletable", message));
     }
-    let index = user.identities.iter().position(|identity| identity.id == id);
-    let index = index.ok_or_else(|| {
+    let deleted = user.identities.iter().find(|identity| identity.id == id).cloned();
+    let deleted = deleted.ok_or_else(|| {
         GotrueError::unprocessable("identity_not_found", "Identity doesn't exist")
     })?;
-    let deleted = user.identities.remove(index);
+    let event = AuditAction::IdentityUnlinked.with(deleted.traits()).with_client(client);
+    database.audit(user_id, event, mock.now());
+    if let Some(user) = database.user_mut(user_id) {
+        user.identities.retain(|identity| identity.id != id);
+    }
     if deleted.provider == "phone" {
         database.remove_phone(user_id);
     } else if !database.update_email_from_identities(user_id, mock.settings().confirms_emails) {
-        if let Some(user) = database.user_mut(user_id) {
-            user.identities.insert(index, deleted);
-        }
         let message = "Unable to unlink identity due to email conflict";
         let code = "email_conflict_identity_not_deletable";
         return Err(GotrueError::unprocessable(code, message));

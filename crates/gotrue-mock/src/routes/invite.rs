@@ -7,10 +7,11 @@ use axum::{
 };
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
+    audit_log::{AuditAction, AuditActor},
     authentication::require_administrator,
     credentials::parse_email,
     database::{AddressClaims, Database},
@@ -37,7 +38,7 @@ pub(crate) async fn invite(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
-    require_administrator(&mock, &headers)?;
+    let administrator = require_administrator(&mock, &headers)?;
     let body: Body = parse_json_object(&body, "InviteParams")?;
     let email = parse_email(&body.email)?;
     let mut database = mock.database();
@@ -47,10 +48,22 @@ pub(crate) async fn invite(
         Some(id) => id,
         None => insert_unconfirmed(&mock, &mut database, &email, body.data.unwrap_or_default()),
     };
+    audit_invitation(&mock, &mut database, &administrator, (id, &email));
     let redirect = Redirect::of(&mock, query.as_deref(), &headers);
     mailer::send_invitation(&mock, &mut database, id, &redirect);
     let user = database.user(id).ok_or_else(GotrueError::unexpected)?;
     Ok(Json(user.to_json(UserView::Stored)))
+}
+
+/// Writes into the audit log that an administrator invites this user.
+pub(crate) fn audit_invitation(
+    mock: &Mock,
+    database: &mut Database,
+    administrator: &AuditActor,
+    (id, email): (Uuid, &str),
+) {
+    let event = AuditAction::UserInvited.with(json!({ "user_id": id, "user_email": email }));
+    database.audit_actor(administrator, event, mock.now());
 }
 
 /// The user of this address, who must not have confirmed it. `None` if the address is not known.

@@ -10,7 +10,10 @@ use axum::{
     http::{HeaderMap, StatusCode},
 };
 
-use crate::{authentication::Caller, error::GotrueError, mock::Mock, request::query_parameter};
+use crate::{
+    audit_log::AuditAction, authentication::Caller, error::GotrueError, mock::Mock,
+    request::query_parameter,
+};
 
 pub(crate) async fn logout(
     State(mock): State<Mock>,
@@ -20,14 +23,15 @@ pub(crate) async fn logout(
     let mut database = mock.database();
     let Caller { user_id, session_id, .. } = Caller::authenticate(&mock, &database, &headers)?;
     let scope = query_parameter(query.as_deref(), "scope");
-    match (scope.as_str(), session_id) {
+    if !matches!(&*scope, "" | "global" | "local" | "others") {
+        let message = format!("Unsupported logout scope {scope:?}");
+        return Err(GotrueError::bad_request("validation_failed", message));
+    }
+    database.audit(user_id, AuditAction::Logout, mock.now());
+    match (&*scope, session_id) {
         ("local", Some(own)) => drop(database.delete_session(own)),
         ("others", Some(own)) => database.delete_sessions_of(user_id, Some(own)),
-        ("" | "global" | "local" | "others", _) => database.delete_sessions_of(user_id, None),
-        _ => {
-            let message = format!("Unsupported logout scope {scope:?}");
-            return Err(GotrueError::bad_request("validation_failed", message));
-        }
+        _ => database.delete_sessions_of(user_id, None),
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
-    credentials::{check_channel, new_password, parse_email, parse_phone},
+    audit_log::AuditAction,
+    credentials::{channel_name, check_channel, new_password, parse_email, parse_phone},
     database::Database,
     error::GotrueError,
     flow_state::{Challenge, FlowState},
@@ -19,8 +20,7 @@ use crate::{
     mock::Mock,
     rate_limits::{self, LimitedRequest},
     request::{decode_json_object, parse_json_object},
-    routes::sign_up::{Address, SignUp, SignedUp, check_allowed, create},
-    session_response::begin_session,
+    routes::sign_up::{Address, SignUp, SignedUp, check_allowed, create, sign_in},
     user::UserView,
 };
 
@@ -148,6 +148,7 @@ fn by_email(
         let sign_up = SignUp {
             address: Address::Email(email),
             password: new_password(database.rng()),
+            channel: channel_name(&body.channel),
             data: body.data.unwrap_or_default(),
             challenge: challenge.clone(),
         };
@@ -163,6 +164,7 @@ fn by_email(
     }
     let sent_at = database.user(id).and_then(|user| user.recovery_sent_at);
     rate_limits::check_mail(mock, database, sent_at)?;
+    database.audit(id, AuditAction::UserRecoveryRequested, mock.now());
     mailer::send_magic_link(mock, database, id, redirect, challenge.is_given());
     Ok(Json(json!({})))
 }
@@ -181,6 +183,7 @@ fn by_phone(mock: &Mock, database: &mut Database, body: Body) -> Result<Json<Val
         let sign_up = SignUp {
             address: Address::Phone(phone.clone()),
             password: new_password(database.rng()),
+            channel: channel_name(&body.channel),
             data: body.data.unwrap_or_default(),
             challenge: Challenge::default(),
         };
@@ -190,6 +193,8 @@ fn by_phone(mock: &Mock, database: &mut Database, body: Body) -> Result<Json<Val
         }
     };
     let message_id = mailer::send_text(mock, database, id, &phone)?;
+    let traits = json!({ "channel": channel_name(&body.channel) });
+    database.audit(id, AuditAction::UserRecoveryRequested.with(traits), mock.now());
     Ok(Json(message_id.map_or_else(|| json!({}), |id| json!({ "message_id": id }))))
 }
 
@@ -207,6 +212,6 @@ fn sign_up_by_code(
     };
     // GoTrue signs the new user in, and does not send the session (recorded: `otp-autoconfirm-new`).
     let begun = database
-        .transaction(|database| begin_session(mock, database, id, "password", UserView::Stored));
+        .transaction(|database| sign_in(mock, database, id, &sign_up.address, UserView::Stored));
     begun.map(|_| Some(id)).map_err(GotrueError::without_session)
 }

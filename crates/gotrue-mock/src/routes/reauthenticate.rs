@@ -4,6 +4,7 @@ use axum::{Json, extract::State, http::HeaderMap};
 use serde_json::{Value, json};
 
 use crate::{
+    audit_log::AuditAction,
     authentication::Caller,
     database::Database,
     error::GotrueError,
@@ -30,6 +31,7 @@ pub(crate) async fn reauthenticate(
         }
         let sent_at = user.codes.sent_at(CodeKind::Reauthentication);
         rate_limits::check_mail(&mock, &mut database, sent_at)?;
+        database.audit(id, AuditAction::UserReauthenticateRequested, mock.now());
         mailer::send_reauthentication(&mock, &mut database, id);
         return Ok(Json(json!({})));
     }
@@ -43,6 +45,7 @@ pub(crate) async fn reauthenticate(
     }
     let kind = CodeKind::Reauthentication;
     let message_id = mailer::send_text_with(&mock, &mut database, id, &phone, kind)?;
+    database.audit(id, AuditAction::UserReauthenticateRequested, mock.now());
     Ok(Json(message_id.map_or_else(|| json!({}), |id| json!({ "message_id": id }))))
 }
 

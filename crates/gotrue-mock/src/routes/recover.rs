@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     address_change::send_email_codes,
+    audit_log::AuditAction,
     credentials::{parse_email, parse_phone},
     database::Database,
     error::GotrueError,
@@ -112,6 +113,7 @@ pub(crate) async fn recover(
     let sent_at = database.user(id).and_then(|user| user.recovery_sent_at);
     rate_limits::check_mail(&mock, &mut database, sent_at)?;
     let redirect = Redirect::of(&mock, query.as_deref(), &headers);
+    database.audit(id, AuditAction::UserRecoveryRequested, mock.now());
     mailer::send_recovery(&mock, &mut database, id, &redirect, challenge.is_given());
     Ok(Json(json!({})))
 }
@@ -143,6 +145,7 @@ pub(crate) async fn resend(
             resend_confirmation(&mock, database, id, challenge, &redirect)
         }
         "sms" if !phone_confirmed => {
+            database.audit(id, AuditAction::UserRecoveryRequested, mock.now());
             let message_id = mailer::send_text(&mock, database, id, &body.phone)?;
             Ok(Json(message_id.map_or_else(|| json!({}), |id| json!({ "message_id": id }))))
         }
@@ -159,6 +162,7 @@ fn resend_confirmation(
     challenge: Challenge,
     redirect: &Redirect,
 ) -> Result<Json<Value>, GotrueError> {
+    database.audit(user_id, AuditAction::UserConfirmationRequested, mock.now());
     let is_pkce = challenge.is_given();
     if is_pkce {
         let auth_code = database.new_uuid();

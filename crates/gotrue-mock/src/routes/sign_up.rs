@@ -18,7 +18,8 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
-    credentials::{check_channel, check_password, parse_email, parse_phone},
+    audit_log::AuditAction,
+    credentials::{channel_name, check_channel, check_password, parse_email, parse_phone},
     database::Database,
     error::GotrueError,
     flow_state::Challenge,
@@ -26,7 +27,7 @@ use crate::{
     mock::Mock,
     rate_limits::LimitedRequest,
     request::parse_json_object,
-    session_response::begin_session,
+    session_response::{SessionTokens, begin_session},
     settings::Settings,
     user::{User, UserView},
 };
@@ -101,7 +102,8 @@ impl Body {
             return Err(disabled("phone_provider_disabled", "Phone signups"));
         };
         let data = self.data.unwrap_or_default();
-        Ok(SignUp { address, password: self.password, data, challenge })
+        let channel = channel_name(&self.channel);
+        Ok(SignUp { address, password: self.password, channel, data, challenge })
     }
 }
 
@@ -113,9 +115,9 @@ fn answer(
 ) -> Result<Response, GotrueError> {
     match *signed_up {
         SignedUp::Confirmed(id) => {
-            let (view, method) = (UserView::JustCreated, "password");
-            let tokens =
-                database.transaction(|database| begin_session(mock, database, id, method, view));
+            let tokens = database.transaction(|database| {
+                sign_in(mock, database, id, &sign_up.address, UserView::JustCreated)
+            });
             Ok(tokens?.into_response())
         }
         SignedUp::ToConfirm(id) => {
@@ -136,6 +138,19 @@ fn answer(
             Ok(Json(invented.to_json(UserView::JustCreated)).into_response())
         }
     }
+}
+
+/// Signs in a user whose address a sign-up has confirmed at once. The caller runs this in a transaction.
+pub(crate) fn sign_in(
+    mock: &Mock,
+    database: &mut Database,
+    user_id: Uuid,
+    address: &Address,
+    view: UserView,
+) -> Result<SessionTokens, GotrueError> {
+    let login = AuditAction::Login.with(json!({ "provider": address.provider() }));
+    database.audit(user_id, login, mock.now());
+    begin_session(mock, database, user_id, "password", view)
 }
 
 /// GoTrue's error where users may not sign up.

@@ -11,6 +11,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
+    audit_log::AuditAction,
+    client_addr::ClientAddr,
     credentials::{phone_digits, weakness},
     database::{Database, RefreshError},
     error::GotrueError,
@@ -49,6 +51,7 @@ struct RefreshTokenGrant {
 pub(crate) async fn token(
     State(mock): State<Mock>,
     RawQuery(query): RawQuery,
+    client: ClientAddr,
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, GotrueError> {
@@ -69,7 +72,7 @@ pub(crate) async fn token(
         "pkce" => pkce_grant(&mock, &parse_json_object(body, "PKCEGrantParams")?),
         "id_token" => {
             let given: IdTokenGrant = parse_json_object(body, "IdTokenGrantParams")?;
-            given.answer(&mock, query.as_deref(), &headers)
+            given.answer(&mock, query.as_deref(), &headers, &client)
         }
         "web3" if mock.settings().disabled.contains(&Feature::Web3) => {
             Err(Feature::Web3.disabled_error())
@@ -117,8 +120,12 @@ fn password_grant(mock: &Mock, given: &Credentials) -> Result<Response, GotrueEr
     let weak_password = weakness(&given.password, mock.settings());
     let weak_password =
         weak_password.map(|(message, reasons)| json!({ "message": message, "reasons": reasons }));
-    let tokens = database
-        .transaction(|database| begin_session(mock, database, id, "password", UserView::Stored))?;
+    let provider = if given.phone.is_empty() { "email" } else { "phone" };
+    let tokens = database.transaction(|database| {
+        let login = AuditAction::Login.with(json!({ "provider": provider }));
+        database.audit(id, login, mock.now());
+        begin_session(mock, database, id, "password", UserView::Stored)
+    })?;
     // The response to a sign-in by password says whether the password is weak (recorded: `password-right`).
     Ok(tokens.with("weak_password", json!(weak_password)).into_response())
 }
@@ -146,6 +153,8 @@ fn pkce_grant(mock: &Mock, given: &PkceGrant) -> Result<Response, GotrueError> {
         return Err(GotrueError::bad_request("bad_code_verifier", message));
     }
     let mut tokens = database.transaction(|database| {
+        let login = AuditAction::Login.with(json!({ "provider_type": flow.provider_type }));
+        database.audit(user, login, mock.now());
         database.flow_states.retain(|flow| !has_code(&flow));
         begin_session(mock, database, user, flow.authentication_method, UserView::Stored)
     })?;
@@ -187,6 +196,10 @@ fn refresh(
         IssuedToken::New(token) => (token, true),
         IssuedToken::Active(token) => (token, false),
     };
+    database.audit(user_id, AuditAction::TokenRefreshed, mock.now());
+    if is_new {
+        database.audit(user_id, AuditAction::TokenRevoked, mock.now());
+    }
     let (view, method) = (UserView::Stored, "token_refresh");
     let tokens = SessionTokens::of(mock, database, session_id, token.clone(), view, method);
     let tokens = tokens.map_err(|error| {
@@ -234,7 +247,8 @@ mod tests {
             let options = Options { settings, ..Options::default() };
             let mock = Mock::new(options, ([127, 0, 0, 1], 9999).into(), || UNIX_EPOCH).unwrap();
             let query = RawQuery(Some("grant_type=web3".to_owned()));
-            let result = token(State(mock), query, HeaderMap::new(), Bytes::from("{}")).await;
+            let (client, headers) = (ClientAddr::default(), HeaderMap::new());
+            let result = token(State(mock), query, client, headers, Bytes::from("{}")).await;
             let error = result.unwrap_err();
             let (status, code, _) = error.parts();
             assert_eq!((status, code), expected);

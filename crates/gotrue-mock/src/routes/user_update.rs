@@ -21,6 +21,7 @@ use uuid::Uuid;
 
 use crate::{
     address_change::{change_email, change_phone, send_email_codes},
+    audit_log::AuditAction,
     authentication::Caller,
     credentials::{check_channel, check_password, parse_email, parse_phone},
     database::Database,
@@ -72,7 +73,7 @@ pub(crate) async fn update_user(
     update.check_password_rules(&mock, &mut database, &caller)?;
     let flow = update.prepare(&mock, &mut database, caller.user_id)?;
     let redirect = Redirect::of(&mock, query.as_deref(), &headers);
-    update.apply(&mock, &mut database, caller, flow, &redirect)
+    database.transaction(|database| update.apply(&mock, database, caller, flow, &redirect))
 }
 
 impl UserUpdate {
@@ -224,10 +225,13 @@ impl UserUpdate {
         let user = database.user_mut(user_id).ok_or_else(user_not_found)?;
         let was_confirmed = user.email_confirmed_at.or(user.phone_confirmed_at).is_some();
         user.updated_at = now;
-        merge(&mut user.user_metadata, self.data.unwrap_or_default());
         if let Some(password) = self.password {
             database.set_password(user_id, password, now);
             database.delete_sessions_of(user_id, session_id);
+            database.audit(user_id, AuditAction::UserUpdatedPassword, now);
+        }
+        if let Some(user) = database.user_mut(user_id) {
+            merge(&mut user.user_metadata, self.data.unwrap_or_default());
         }
         if !self.email.is_empty() {
             begin_email_change(mock, database, user_id, &self.email, flow, redirect)?;
@@ -235,6 +239,7 @@ impl UserUpdate {
         if !self.phone.is_empty() {
             begin_phone_change(mock, database, user_id, &self.phone)?;
         }
+        database.audit(user_id, AuditAction::UserModified, now);
         let user = database.user(user_id).ok_or_else(user_not_found)?;
         let mut user = user.to_json(UserView::Stored);
         // `confirmed_at` is a generated column, which GoTrue does not read again (recorded: `anonymous-convert`).

@@ -6,6 +6,7 @@
     reason = "a helper that panics makes its test fail, as it should"
 )]
 
+mod audit_log;
 mod codes;
 mod control;
 mod endings;

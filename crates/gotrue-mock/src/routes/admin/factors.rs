@@ -3,14 +3,14 @@
 use axum::{Json, extract::State, http::HeaderMap};
 use bytes::Bytes;
 use serde::Deserialize;
-use serde_json::Value;
-use uuid::Uuid;
+use serde_json::{Value, json};
 
 use super::users::find_user;
 use crate::{
+    audit_log::AuditAction,
     authentication::require_administrator,
+    client_addr::ClientAddr,
     credentials::parse_phone,
-    database::Database,
     error::GotrueError,
     factor::{Factor, FactorKind},
     mock::Mock,
@@ -44,9 +44,10 @@ pub(crate) async fn update(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
-    require_administrator(&mock, &headers)?;
+    let administrator = require_administrator(&mock, &headers)?;
     let mut database = mock.database();
-    let factor = find_factor_of(&mut database, &id, &factor_id)?;
+    let user_id = find_user(&database, &id)?.id;
+    let factor = find_factor(&mut database, user_id, &factor_id)?;
     let given: FactorUpdate = parse_json_object(&body, "adminUserUpdateFactorParams")?;
     if let FactorKind::Phone { phone } = &mut factor.kind
         && !given.phone.is_empty()
@@ -56,30 +57,29 @@ pub(crate) async fn update(
     if !given.friendly_name.is_empty() {
         factor.friendly_name = given.friendly_name;
     }
-    Ok(Json(factor.to_json()))
+    let body = factor.to_json();
+    let kind = factor.kind.name();
+    let traits = json!({ "user_id": user_id, "factor_id": factor.id, "factor_type": kind });
+    let event = AuditAction::FactorUpdated.with(traits);
+    database.audit_actor(&administrator, event, mock.now());
+    Ok(Json(body))
 }
 
 /// Deletes a factor. Returns it as it was.
 pub(crate) async fn delete(
     State(mock): State<Mock>,
     PathIds((id, factor_id)): PathIds<(String, String)>,
+    client: ClientAddr,
     headers: HeaderMap,
 ) -> Result<Json<Value>, GotrueError> {
     require_administrator(&mock, &headers)?;
     let mut database = mock.database();
-    let factor = find_factor_of(&mut database, &id, &factor_id)?;
-    let (factor_id, body) = (factor.id, factor.to_json());
     let user_id = find_user(&database, &id)?.id;
+    let factor = find_factor(&mut database, user_id, &factor_id)?;
+    let (factor_id, body) = (factor.id, factor.to_json());
+    let traits = json!({ "user_id": user_id, "factor_id": factor_id });
+    let event = AuditAction::FactorDeleted.with(traits).with_client(&client);
+    database.audit(user_id, event, mock.now());
     database.delete_factor(user_id, factor_id);
     Ok(Json(body))
-}
-
-/// The factor of the path.
-fn find_factor_of<'d>(
-    database: &'d mut Database,
-    id: &str,
-    factor_id: &str,
-) -> Result<&'d mut Factor, GotrueError> {
-    let user_id: Uuid = find_user(database, id)?.id;
-    find_factor(database, user_id, factor_id)
 }

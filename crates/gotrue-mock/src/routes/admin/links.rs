@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
+    audit_log::{AuditAction, AuditActor},
     authentication::require_administrator,
     credentials::{check_password, new_password, parse_email},
     database::Database,
@@ -23,7 +24,7 @@ use crate::{
     mock::Mock,
     one_time_tokens::{CodeKind, new_code, token_hash},
     request::parse_json_object,
-    routes::invite::{insert_unconfirmed, unconfirmed_user},
+    routes::invite::{audit_invitation, insert_unconfirmed, unconfirmed_user},
     user::UserView,
     user_creation::email_exists,
 };
@@ -49,7 +50,7 @@ pub(crate) async fn generate(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
-    require_administrator(&mock, &headers)?;
+    let administrator = require_administrator(&mock, &headers)?;
     let mut body: Body = parse_json_object(&body, "GenerateLinkParams")?;
     body.email = parse_email(&body.email)?;
     let redirect = Redirect::of(&mock, query.as_deref(), &headers).or(&body.redirect_to, &mock);
@@ -62,7 +63,7 @@ pub(crate) async fn generate(
     let mut link_hash = hash.clone();
     let id = match &*body.kind {
         "magiclink" | "recovery" => body.recover(&mock, &mut database, &hash)?,
-        "invite" => body.invite(&mock, &mut database, &hash)?,
+        "invite" => body.invite(&mock, &mut database, &hash, &administrator)?,
         "signup" => body.sign_up(&mock, &mut database, &hash)?,
         "email_change_current" => body.change_email(&mock, &mut database, &hash)?,
         "email_change_new" => {
@@ -113,11 +114,14 @@ impl Body {
         database: &mut Database,
         hash: &str,
     ) -> Result<Uuid, GotrueError> {
-        let id = database.user_by_email(&self.email).map(|user| user.id);
-        let user = id.and_then(|id| database.user_mut(id)).ok_or_else(GotrueError::unexpected)?;
-        user.codes.issue(CodeKind::Recovery, hash.to_owned(), mock.now());
-        user.recovery_sent_at = Some(mock.now());
-        Ok(user.id)
+        let user = database.user_by_email(&self.email).ok_or_else(GotrueError::unexpected)?;
+        let id = user.id;
+        database.audit(id, AuditAction::UserRecoveryRequested, mock.now());
+        if let Some(user) = database.user_mut(id) {
+            user.codes.issue(CodeKind::Recovery, hash.to_owned(), mock.now());
+            user.recovery_sent_at = Some(mock.now());
+        }
+        Ok(id)
     }
 
     fn invite(
@@ -125,11 +129,13 @@ impl Body {
         mock: &Mock,
         database: &mut Database,
         hash: &str,
+        administrator: &AuditActor,
     ) -> Result<Uuid, GotrueError> {
         let id = match unconfirmed_user(database, &self.email)? {
             Some(id) => id,
             None => insert_unconfirmed(mock, database, &self.email, self.data()),
         };
+        audit_invitation(mock, database, administrator, (id, &self.email));
         issue_confirmation(mock, database, id, hash);
         if let Some(user) = database.user_mut(id) {
             user.invited_at = Some(mock.now());

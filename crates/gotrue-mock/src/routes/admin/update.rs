@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use super::users::find_user;
 use crate::{
+    audit_log::{AuditAction, user_traits},
     authentication::require_administrator,
     credentials::check_password,
     database::{AddressClaims, Database},
@@ -40,7 +41,7 @@ pub(crate) async fn update(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
-    require_administrator(&mock, &headers)?;
+    let administrator = require_administrator(&mock, &headers)?;
     let (mut database, now) = (mock.database(), mock.now());
     let before = find_user(&database, &id)?.clone();
     let form: UserForm = parse_json_object(&body, "AdminUserParams")?;
@@ -52,7 +53,10 @@ pub(crate) async fn update(
     change.check_uniqueness(&database, before.id)?;
     change.apply(&mut database, before.id, now);
     let after = database.user(before.id).ok_or_else(GotrueError::unexpected)?;
-    Ok(Json(response(&before, after)))
+    let body = response(&before, after);
+    let event = AuditAction::UserModified.with(user_traits(after).into());
+    database.audit_actor(&administrator, event, now);
+    Ok(Json(body))
 }
 
 impl Change {

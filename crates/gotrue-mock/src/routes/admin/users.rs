@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
+    audit_log::{AuditAction, user_traits},
     authentication::require_administrator,
     database::Database,
     error::GotrueError,
@@ -49,14 +50,16 @@ pub(crate) async fn delete(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
-    require_administrator(&mock, &headers)?;
+    let administrator = require_administrator(&mock, &headers)?;
     let mut database = mock.database();
     let user = find_user(&database, &id)?;
     let (user_id, is_soft_deleted) = (user.id, user.deleted_at.is_some());
+    let event = AuditAction::UserDeleted.with(user_traits(user).into());
     let mut deletion = Deletion::default();
     if !body.is_empty() {
         deletion = parse_json_object(&body, "adminUserDeleteParams")?;
     }
+    database.audit_actor(&administrator, event, mock.now());
     if !deletion.should_soft_delete {
         database.delete_user(user_id);
     } else if !is_soft_deleted {

@@ -2,10 +2,11 @@
 
 use std::time::SystemTime;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::{
+    audit_log::{AuditAction, AuditEvent},
     database::{Database, add_identity},
     error::GotrueError,
     flow_state::{Challenge, FlowState},
@@ -19,6 +20,8 @@ use crate::{
 pub(crate) struct SignUp {
     pub(crate) address: Address,
     pub(crate) password: String,
+    /// The channel of a text message.
+    pub(crate) channel: String,
     pub(crate) data: Map<String, Value>,
     pub(crate) challenge: Challenge,
 }
@@ -65,14 +68,28 @@ fn create_rows(
         Address::Email(_) => user.email_confirmed_at.is_some(),
         Address::Phone(_) => user.phone_confirmed_at.is_some(),
     };
-    let (id, provider) = match known {
-        Some(user) if is_confirmed(user) => return Ok(SignedUp::Exists(user.id)),
+    let id = match known {
+        Some(user) if is_confirmed(user) => {
+            let id = user.id;
+            database.audit(id, sign_up.event(AuditAction::UserRepeatedSignup), now);
+            return Ok(SignedUp::Exists(id));
+        }
         // The password and the metadata are not taken: the address may belong to another person.
-        Some(user) => (user.id, sign_up.address.provider()),
-        None => (insert_new(database, sign_up, now), sign_up.address.provider()),
+        Some(user) => user.id,
+        None => insert_new(database, sign_up, now),
     };
-    ensure_identity(database, id, provider, &sign_up.data, now);
+    ensure_identity(database, id, sign_up.address.provider(), &sign_up.data, now);
     let settings = mock.settings();
+    let is_confirmed_at_once = match sign_up.address {
+        Address::Email(_) => settings.confirms_emails,
+        Address::Phone(_) => settings.confirms_phones,
+    };
+    let action = if is_confirmed_at_once {
+        AuditAction::UserSignedup
+    } else {
+        AuditAction::UserConfirmationRequested
+    };
+    database.audit(id, sign_up.event(action), now);
     match &sign_up.address {
         Address::Email(_) if settings.confirms_emails => {
             if let Some(user) = database.user_mut(id) {
@@ -90,7 +107,8 @@ fn create_rows(
             if sign_up.challenge.is_given() {
                 let auth_code = database.new_uuid();
                 let challenge = sign_up.challenge.clone();
-                let flow = FlowState::new(id, auth_code, "email/signup", challenge, now)?;
+                let mut flow = FlowState::new(id, auth_code, "email/signup", challenge, now)?;
+                sign_up.address.provider().clone_into(&mut flow.provider_type);
                 database.add_flow_state(flow);
             }
             let sent_at = database.user(id).and_then(|user| user.confirmation_sent_at);
@@ -102,6 +120,18 @@ fn create_rows(
             mailer::send_text(mock, database, id, phone)?;
             Ok(SignedUp::ToConfirm(id))
         }
+    }
+}
+
+impl SignUp {
+    fn event(&self, action: AuditAction) -> AuditEvent {
+        let provider = self.address.provider();
+        action.with(match (action, &self.address) {
+            (AuditAction::UserSignedup, Address::Phone(_)) => {
+                json!({ "provider": provider, "channel": self.channel })
+            }
+            _ => json!({ "provider": provider }),
+        })
     }
 }
 
