@@ -15,6 +15,7 @@ mod instances;
 mod recording;
 mod scenario;
 mod template;
+mod unrecorded;
 
 use std::collections::BTreeMap;
 
@@ -51,6 +52,7 @@ const TOPICS: &[&str] = &[
     "bodies",
     "hook",
     "cors",
+    "admin",
 ];
 
 #[tokio::test]

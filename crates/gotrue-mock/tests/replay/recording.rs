@@ -40,6 +40,9 @@ struct File {
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Exchange {
     pub(crate) name: String,
+    /// Its place in the file, which has the exchanges in the order in which they were recorded.
+    #[serde(skip)]
+    pub(crate) number: usize,
     pub(crate) topic: String,
     pub(crate) scenario: String,
     pub(crate) instance: String,
@@ -97,6 +100,9 @@ const PREREQUISITES: [(&str, &str); 6] = [
     ("hook-refused-old-api", "hook-refused"),
 ];
 
+/// The scenario that lists the audit log, in which all scenarios before it have left their entries.
+const LISTS_EVERYTHING: &str = "admin-audit";
+
 impl Scenario {
     pub(crate) fn title(&self) -> &str {
         &self.exchanges[0].scenario
@@ -104,8 +110,11 @@ impl Scenario {
 
     /// The scenarios that must be played before this one.
     pub(crate) fn prerequisites(&self) -> impl Iterator<Item = &'static Self> {
-        let is_before =
-            |other: &&'static Self| PREREQUISITES.contains(&(self.title(), other.title()));
+        let number = |scenario: &Self| scenario.exchanges[0].number;
+        let is_before = move |other: &&'static Self| {
+            PREREQUISITES.contains(&(self.title(), other.title()))
+                || self.title() == LISTS_EVERYTHING && number(other) < number(self)
+        };
         scenarios().iter().filter(is_before)
     }
 }
@@ -159,7 +168,8 @@ fn read_file() -> File {
 fn read() -> Vec<Scenario> {
     let file = read_file();
     let mut scenarios: Vec<Scenario> = Vec::new();
-    for exchange in file.exchanges {
+    for (number, mut exchange) in file.exchanges.into_iter().enumerate() {
+        exchange.number = number;
         let known =
             scenarios.iter_mut().find(|known| known.exchanges[0].scenario == exchange.scenario);
         match known {

@@ -3,11 +3,11 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-use gotrue_mock::{Algorithm, Mock, Options};
+use gotrue_mock::Mock;
 use reqwest::{Client, Method, redirect};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
@@ -15,9 +15,10 @@ use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 use crate::{
     earlier,
     effects::{Effects, People},
-    id_tokens, instances,
+    instances,
     recording::{Exchange, Scenario},
     template::Bindings,
+    unrecorded,
 };
 
 /// Response headers that are compared although the recording may not have them.
@@ -37,6 +38,9 @@ const COMPARED_HEADERS: [&str; 14] = [
     "x-sb-error-code",
     "x-total-count",
 ];
+
+/// The recorded servers whose issuer is not that of the others.
+const OTHER_ISSUERS: [&str; 2] = ["no-issuer", "bare-issuer"];
 
 /// The first difference between a scenario and the mock.
 #[derive(Debug)]
@@ -88,53 +92,43 @@ pub(crate) async fn play(scenario: &'static Scenario) -> Result<(), Difference> 
     };
     earlier::create_users(&player.mock, scenario.title());
     player.sign_in_people(scenario.title()).await;
-    let mut result = Ok(());
-    for scenario in scenarios {
-        result = result.and(player.play(&scenario.exchanges).await);
-    }
+    let prepared = player.play_earlier(scenario).await;
+    let result = prepared.and(player.play(&scenario.exchanges).await);
     drop(stop);
     serving.await.unwrap();
     result
 }
 
 impl Player {
+    /// Plays the scenarios before this one in the order in which they were recorded, for the rows and the entries of the
+    /// audit log that they leave: a list of all entries then has the recorded number of them. Their exchanges are
+    /// compared, too, but for those of servers with another issuer: here, all servers have one.
+    async fn play_earlier(&mut self, scenario: &Scenario) -> Result<(), Difference> {
+        let earlier = scenario.prerequisites().flat_map(|earlier| &earlier.exchanges);
+        let mut earlier: Vec<&Exchange> = earlier.collect();
+        earlier.sort_by_key(|exchange| exchange.number);
+        let mut bindings = HashMap::new();
+        for exchange in earlier {
+            let own = bindings.remove(&exchange.scenario);
+            self.bindings =
+                own.unwrap_or_else(|| unrecorded::bindings(&self.mock, &exchange.scenario));
+            let played = self.exchange(exchange).await;
+            if !OTHER_ISSUERS.contains(&&*exchange.instance) {
+                played.map_err(|cause| Difference { exchange: exchange.name.clone(), cause })?;
+            }
+            let own = Bindings::new(self.mock.url().to_owned());
+            bindings.insert(&exchange.scenario, std::mem::replace(&mut self.bindings, own));
+        }
+        Ok(())
+    }
+
     async fn play(&mut self, exchanges: &[Exchange]) -> Result<(), Difference> {
-        // Placeholders of another scenario have nothing to do with those of this one.
-        self.bindings = Bindings::new(format!("http://{}", self.address));
-        self.bind_keys();
-        self.bind_id_tokens(&exchanges[0].scenario);
+        self.bindings = unrecorded::bindings(&self.mock, &exchanges[0].scenario);
         for exchange in exchanges {
             let played = self.exchange(exchange).await;
             played.map_err(|cause| Difference { exchange: exchange.name.clone(), cause })?;
         }
         Ok(())
-    }
-
-    /// The keys of the project, which no reply brings. Like the recorded ones they are signed with the shared secret.
-    fn bind_keys(&mut self) {
-        let options = Options { algorithm: Algorithm::Hs256, ..Options::default() };
-        let signer = Mock::new(options, self.address, SystemTime::now).unwrap();
-        let key = |role| {
-            let claims = json!({"role": role, "iss": "supabase", "exp": 4_000_000_000_u64});
-            signer.sign(&claims).unwrap()
-        };
-        let (service_role, anon) = (key("service_role"), key("anon"));
-        let (unsigned, _) = service_role.rsplit_once('.').unwrap();
-        let (_, signature) = anon.rsplit_once('.').unwrap();
-        let forged = format!("{unsigned}.{signature}");
-        self.bindings.bind("<service-role-key with another signature>", &forged);
-        self.bindings.bind("<service-role-key>", &service_role);
-        self.bindings.bind("<anon-key>", &anon);
-    }
-
-    /// The ID tokens of the identity provider, which no reply brings.
-    fn bind_id_tokens(&mut self, scenario: &str) {
-        let now = self.mock.now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let issuer = format!("http://{}/mock/consent/keycloak", self.address);
-        for (index, claims) in id_tokens::claims(scenario, &issuer, now).iter().enumerate() {
-            let placeholder = format!("<id-token:{}>", index + 1);
-            self.bindings.bind(&placeholder, &self.mock.sign(claims).unwrap());
-        }
     }
 
     /// Signs in a person whose identity another scenario had linked to its user.
