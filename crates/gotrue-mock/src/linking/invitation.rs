@@ -40,7 +40,7 @@ mod tests {
     use super::*;
     use crate::{
         mailer::{self, Redirect},
-        mock::Options,
+        options::Options,
         person::Person,
         settings::Settings,
     };
