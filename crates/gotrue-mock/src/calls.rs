@@ -9,7 +9,7 @@ use std::{
 use axum::http::{StatusCode, request::Parts};
 use serde::{Serialize, Serializer};
 
-use crate::user::timestamp;
+use crate::clock::timestamp;
 
 /// The most calls in the log.
 const MAX_CALLS: usize = 50_000;

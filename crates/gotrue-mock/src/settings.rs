@@ -1,12 +1,13 @@
 //! The settings of a GoTrue server that change its answers, with GoTrue's own names in the comments.
 
+mod providers;
+
 use std::{collections::BTreeMap, time::Duration};
 
+pub(crate) use providers::{PROVIDERS, UNLISTED_PROVIDERS};
+
 use crate::{
-    access_token_hook::AccessTokenHook,
-    error::GotrueError,
-    person::Person,
-    routes::settings::{PROVIDERS, UNLISTED_PROVIDERS},
+    access_token_hook::AccessTokenHook, error::GotrueError, person::Person,
     session_limits::SessionLimits,
 };
 
