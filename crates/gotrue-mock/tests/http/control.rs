@@ -7,7 +7,7 @@
 )]
 
 use axum::http::{Method, StatusCode};
-use gotrue_mock::{Algorithm, Options, SigningKeys};
+use gotrue_mock::{Algorithm, Options, Settings, SigningKeys};
 use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -196,12 +196,24 @@ fn invalid_signing_keys_are_refused(#[case] json: &str) {
     SigningKeys::from_json(json).unwrap_err();
 }
 
-#[test]
-fn debug_output_contains_no_private_key() {
+#[tokio::test]
+async fn debug_output_contains_no_private_key_code_or_token() {
+    let fixed_codes = [("15550100001".to_owned(), "271828".to_owned())].into();
+    let settings = Settings { confirms_emails: false, fixed_codes, ..Settings::default() };
+    let options = Options { settings, ..Options::default() };
+    let mock = RunningMock::start(options.clone()).await;
+    mock.post("/auth/v1/otp", json!({"email": "ann@example.com"})).await;
+    let mail = mock.mock.mails().pop().unwrap();
+    mock.get("/auth/v1/verify?token=the-token&type=signup").await;
+    let shown = format!("{options:?} {:?} {mail:?}", mock.mock.calls());
+    assert!(shown.contains("GET /auth/v1/verify"), "{shown}");
+
     let keys: Value = serde_json::from_str(KEYS).unwrap();
-    let shown = format!("{:?}", Options::default());
-    for key in ["ES256", "RS256", "EdDSA"] {
-        assert!(!shown.contains(keys[key]["d"].as_str().unwrap()), "{shown}");
+    let keys = ["ES256", "RS256", "EdDSA"].map(|name| keys[name]["d"].as_str().unwrap());
+    let (hash, link) = (mail.token_hash.as_deref().unwrap(), mail.link.as_deref().unwrap());
+    let others = ["271828", "the-token", &*mail.token, hash, link];
+    for secret in keys.into_iter().chain(others) {
+        assert!(!shown.contains(secret), "{shown}");
     }
 }
 
