@@ -123,6 +123,16 @@ async fn a_world_with_another_name_is_refused(#[case] name: &str) {
 }
 
 #[tokio::test]
+async fn another_method_at_the_list_of_worlds_or_at_a_world_is_405_with_the_allowed_one() {
+    let mock = RunningMock::start_default().await;
+    for (path, allowed) in [("/mock/worlds", "GET"), ("/mock/worlds/w", "DELETE")] {
+        let refused = mock.send(Method::PUT, path, &[], None).await;
+        assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert_eq!(refused.header("allow"), Some(allowed), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_number_of_worlds_is_bounded() {
     let mock = RunningMock::start_default().await;
     for number in 0..1000 {
