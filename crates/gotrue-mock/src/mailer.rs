@@ -19,7 +19,8 @@ use crate::{
 pub(crate) struct Redirect(String);
 
 impl Redirect {
-    /// The first allowed address of the header `redirect_to`, the query's `redirect_to`, and the `Referer`; else the site.
+    /// The first allowed address of the header `redirect_to`, the query's `redirect_to`, and the `Referer`; else the
+    /// site.
     pub(crate) fn of(mock: &Mock, query: Option<&str>, headers: &HeaderMap) -> Self {
         let header = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
         let requested = header("redirect_to").filter(|text| !text.is_empty());

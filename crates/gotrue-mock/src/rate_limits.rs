@@ -1,8 +1,8 @@
 //! GoTrue's rate limits, each with status 429.
 //!
 //! 1. For each client, which a request header names, a request limit: a bucket of tokens for each kind of request.
-//! 2. For the whole server, a number of mails and of text messages per hour. Only messages that confirm an address or sign a
-//!    user in count, and only where addresses are not confirmed at once.
+//! 2. For the whole server, a number of mails and of text messages per hour. Only messages that confirm an address or
+//!    sign a user in count, and only where addresses are not confirmed at once.
 //! 3. For each user, a time between two messages of one kind.
 
 use std::{

@@ -1,4 +1,5 @@
-//! Compares a value with a recorded one, in which placeholders such as `<user:1>` stand for what differs from run to run.
+//! Compares a value with a recorded one, in which placeholders such as `<user:1>` stand for what differs from run to
+//! run.
 //!
 //! 1. A placeholder with a number stands for the same text wherever it stands in its scenario.
 //! 2. `<time>`, `<unix-time>` and `<n>` stand for any time (RFC 3339), time (seconds since the Unix epoch) and number.
