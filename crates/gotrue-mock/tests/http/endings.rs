@@ -1,8 +1,6 @@
 //! How sessions end in the GoTrue mock, as in a real GoTrue: by time, by the clean-up of refresh tokens, by
 //! session limits, and by logouts that are repeated or run at the same time as a refresh.
 
-#![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
-
 use axum::http::{Method, StatusCode};
 use gotrue_mock::Options;
 use rstest::rstest;

@@ -1,12 +1,6 @@
 //! Behaviour of the real GoTrue that the mock must have although no recording shows it: families of refresh
 //! tokens, sign-up, tokens, CORS.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a helper that panics makes its test fail, as it should"
-)]
-
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
