@@ -172,9 +172,27 @@ impl User {
             "updated_at": timestamp(self.updated_at),
             "is_anonymous": self.is_anonymous,
         });
+        let changes = [("new_email", &self.email_change), ("new_phone", &self.phone_change)];
+        if let Some(members) = user.as_object_mut() {
+            for (name, address) in changes {
+                members.extend(address.as_ref().map(|address| (name.to_owned(), json!(address))));
+            }
+            for (name, time) in self.times(view) {
+                members.extend(time.map(|time| (name.to_owned(), json!(timestamp(time)))));
+            }
+            if !self.factors.is_empty() {
+                let factors = self.factors.iter().map(Factor::to_json).collect();
+                members.insert("factors".to_owned(), factors);
+            }
+        }
+        user
+    }
+
+    /// The members of the object that are times. A time that is `None` is no member.
+    fn times(&self, view: UserView) -> [(&'static str, Option<SystemTime>); 12] {
         let confirmed_at = [self.email_confirmed_at, self.phone_confirmed_at];
         let confirmed_at = confirmed_at.into_iter().flatten().min();
-        let times = [
+        [
             ("email_confirmed_at", self.email_confirmed_at),
             ("phone_confirmed_at", self.phone_confirmed_at),
             ("invited_at", self.invited_at),
@@ -187,21 +205,7 @@ impl User {
             ("last_sign_in_at", self.last_sign_in_at),
             ("banned_until", self.banned_until),
             ("deleted_at", self.deleted_at),
-        ];
-        let changes = [("new_email", &self.email_change), ("new_phone", &self.phone_change)];
-        if let Some(members) = user.as_object_mut() {
-            for (name, address) in changes {
-                members.extend(address.as_ref().map(|address| (name.to_owned(), json!(address))));
-            }
-            for (name, time) in times {
-                members.extend(time.map(|time| (name.to_owned(), json!(timestamp(time)))));
-            }
-            if !self.factors.is_empty() {
-                let factors = self.factors.iter().map(Factor::to_json).collect();
-                members.insert("factors".to_owned(), factors);
-            }
-        }
-        user
+        ]
     }
 
     fn identities_json(&self, view: UserView) -> Vec<Value> {

@@ -1,4 +1,5 @@
-//! Passwords in the GoTrue mock, as in the real GoTrue: which sessions a change ends, and which passwords its rules check.
+//! Passwords in the GoTrue mock, as in the real GoTrue: which sessions a change ends, and which passwords its rules
+//! check.
 
 use std::time::Duration;
 
