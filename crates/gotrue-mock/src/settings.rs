@@ -32,8 +32,7 @@ pub struct Settings {
     /// The identity providers that are enabled (`GOTRUE_EXTERNAL_<NAME>_ENABLED`).
     pub providers: Vec<String>,
     /// What the identity providers say about a person. The key is the parameter `code` of the callback with which the
-    /// person comes back from the provider. A `code` that is no key and has an `@`
-    /// is the e-mail address of a person.
+    /// person comes back from the provider. A `code` that is no key and has an `@` is the e-mail address of a person.
     pub people: BTreeMap<String, Person>,
     /// How long the code of a mail is valid (`GOTRUE_MAILER_OTP_EXP`).
     pub code_lifetime: Duration,
