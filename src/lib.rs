@@ -3,8 +3,10 @@
 //! How a logout request and its response pass through the modules:
 //!
 //! ```text
-//! request  -> http::server -> http::middleware -> http::routes::logout -> session, csrf -> logout -> gotrue, store, queue
-//! response <- http::middleware <- http::routes::logout::response, http::error <- session::cookies::deletion <- LogoutReport
+//! request  -> http::server -> http::middleware -> http::routes::logout -> session, csrf
+//!          -> logout -> gotrue, store, queue
+//! response <- http::middleware <- http::routes::logout::response, http::error
+//!          <- session::cookies::deletion <- LogoutReport
 //! ```
 //!
 //! Only `config` reads the environment, only `gotrue` calls GoTrue, only `clock` reads the system's time.

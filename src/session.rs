@@ -214,8 +214,8 @@ impl Verifier {
 }
 
 impl Session {
-    /// Whether two cookies hold the same session. If neither access token is verified, one of them may be forged with the
-    /// ids of the other, so the tokens must be equal.
+    /// Whether two cookies hold the same session. If neither access token is verified, one of them may be forged with
+    /// the ids of the other, so the tokens must be equal.
     pub(crate) fn is_same_as(&self, other: &Self) -> bool {
         let is_certain = |session: &Self| session.proof != Proof::Unproven;
         let has_same_token =

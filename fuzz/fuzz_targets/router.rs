@@ -168,8 +168,8 @@ fn assert_truthful(script: &Script, request: &Parts, reply: &Reply, calls: &[Cal
     if !logout {
         return;
     }
-    // GoTrue's response to a refresh does not prove that the session has ended. A jar may show several sessions, so there
-    // may be several logouts.
+    // GoTrue's response to a refresh does not prove that the session has ended. A jar may show several sessions, so
+    // there may be several logouts.
     let logouts = || calls.iter().filter(|call| call.target.starts_with("/logout"));
     let is_revoked = |call: &Call| call.status == 204;
     let is_gone = |call: &Call| {

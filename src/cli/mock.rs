@@ -29,7 +29,7 @@ use super::{USAGE_ERROR, local_gateway::GATEWAY_ADDRESS, signals::Signals};
 
 /// The address of a mock that runs no command.
 const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9999);
-/// Selects a free port, so that several jobs on one machine do not meet.
+/// Selects a free port, so that several jobs on one machine use different ports.
 const FREE_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 
 const ABOUT_COMMANDS: &str = "\
@@ -41,16 +41,17 @@ and with --gateway GATEWAY_URL.";
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = ABOUT_COMMANDS)]
 pub struct MockArgs {
-    /// Address to listen on; port 0 selects a free port, which the line `listening on` shows [default: 127.0.0.1:9999, or a
-    /// free port if there is a command]
+    /// Address to listen on; port 0 selects a free port, which the line `listening on` shows [default: 127.0.0.1:9999,
+    /// or a free port if there is a command]
     #[arg(long, value_name = "ADDRESS")]
     bind: Option<SocketAddr>,
     /// URL under which browsers reach the mock: it begins the links of mails, the redirects of providers and the issuer
     /// [default: the URL of the address]
     #[arg(long, value_name = "URL", value_parser = external_url)]
     external_url: Option<String>,
-    /// Start a gateway in front of the mock, too: at 127.0.0.1:8080, or at a free port if that is in use or if there is a
-    /// command. Pages of --site-url, of each --redirect-url and of development servers at their usual ports may call it
+    /// Start a gateway in front of the mock, too: at 127.0.0.1:8080, or at a free port if that is in use or if there is
+    /// a command. Pages of --site-url, of each --redirect-url and of development servers at their usual ports may call
+    /// it
     #[arg(long)]
     gateway: bool,
     /// Algorithm that signs access tokens
@@ -68,8 +69,8 @@ pub struct MockArgs {
     /// Make ids and refresh tokens the same in every run [without a number: 1]
     #[arg(long, value_name = "NUMBER", num_args = 0..=1, default_missing_value = "1")]
     seed: Option<u64>,
-    /// JSON file with a list of users that exist from the start, each as in the body of POST /admin/users; their addresses
-    /// are confirmed, unless `email_confirm` or `phone_confirm` is false
+    /// JSON file with a list of users that exist from the start, each as in the body of POST /admin/users; their
+    /// addresses are confirmed, unless `email_confirm` or `phone_confirm` is false
     #[arg(long, value_name = "FILE", value_parser = users)]
     users: Option<InitialUsers>,
     /// http URL of a server that answers requests for other paths than /auth/v1 and /mock: REST, Storage, functions
@@ -136,11 +137,14 @@ fn external_url(value: &str) -> Result<String, String> {
 fn base_url(value: &str, schemes: &[&str]) -> Result<Url, String> {
     let url = Url::parse(value).map_err(|error| error.to_string())?;
     let has_suffix = url.query().is_some() || url.fragment().is_some();
-    if schemes.contains(&url.scheme()) && url.has_host() && !has_suffix {
+    let has_credentials = !url.username().is_empty() || url.password().is_some();
+    if schemes.contains(&url.scheme()) && url.has_host() && !has_suffix && !has_credentials {
         return Ok(url);
     }
     let schemes = schemes.join(" or ");
-    Err(format!("not an {schemes} URL without query and fragment, such as http://127.0.0.1:3000"))
+    Err(format!(
+        "not an {schemes} URL without credentials, query and fragment, such as http://127.0.0.1:3000"
+    ))
 }
 
 fn signing_keys(path: &str) -> Result<SigningKeys, String> {
@@ -175,8 +179,8 @@ impl MockArgs {
     }
 }
 
-/// Runs the mock until SIGTERM or SIGINT, or as long as the command. The exit status is 2 if the signing keys have no key
-/// for the algorithm, 1 if the mock or the gateway cannot start, and otherwise the command's.
+/// Runs the mock until SIGTERM or SIGINT, or as long as the command. The exit status is 2 if the signing keys have no
+/// key for the algorithm, 1 if the mock or the gateway cannot start, and otherwise the command's.
 #[must_use]
 pub fn run(args: &MockArgs) -> ExitCode {
     let options = args.options();
@@ -188,7 +192,7 @@ pub fn run(args: &MockArgs) -> ExitCode {
     let result = match runtime {
         Ok(runtime) if args.command.is_empty() => runtime.block_on(serve(args, options)),
         Ok(runtime) => runtime.block_on(run_command(args, options)),
-        Err(error) => Err(StartMockError::Signals(error)),
+        Err(error) => Err(StartMockError::Runtime(error)),
     };
     match result {
         Ok(status) => ExitCode::from(status),

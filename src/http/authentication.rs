@@ -147,8 +147,8 @@ pub(super) async fn authenticate(
                 }
                 session
             }));
-            // If SUPABASE_URL is wrong, even the project's own token does not count as one of this project. So report the
-            // cookie of the other project.
+            // If SUPABASE_URL is wrong, even the project's own token does not count as one of this project. So report
+            // the cookie of the other project.
             if !app.verifier.is_of_project(token.expose_secret())
                 && let Some(other) = report_other_project(app, cookies)
             {

@@ -56,7 +56,7 @@ pub struct CheckedToken {
 impl CheckedToken {
     fn at(now: i64, claims: Arc<Claims>, signature: SignatureStatus) -> Result<Self, TokenError> {
         claims.check_not_before(now)?;
-        // Do not warn of a token whose signature was not verified: anybody may have chosen its times.
+        // Do not warn of a token whose signature was not verified: the sender may have chosen its times.
         if signature == SignatureStatus::Verified && claims.is_issued_ahead(now) {
             warn_of_clock(&claims, now);
         }

@@ -50,6 +50,7 @@ fn send(signal: &str, process: u32) {
 #[case::kinds_of_characters("--password-requirements", "runes")]
 #[case::an_external_url_without_a_scheme("--external-url", "mock:9999")]
 #[case::a_fallback_with_https("--fallback", "https://example.com")]
+#[case::a_fallback_with_credentials("--fallback", "http://name:secret@127.0.0.1:3000")]
 #[case::a_fallback_with_a_query("--fallback", "http://127.0.0.1:3000/?a=b")]
 #[test]
 fn an_invalid_flag_is_named_and_the_exit_status_is_two(#[case] flag: &str, #[case] value: &str) {

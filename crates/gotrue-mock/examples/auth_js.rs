@@ -1,5 +1,6 @@
-//! Serves the five GoTrue servers that the tests of auth-js need, with the settings of its files `test/supabase/config.toml`
-//! (port 54321) and `infra/docker-compose.yml` (ports 9996 to 9999). CONTRIBUTING.md shows how to run the tests.
+//! Serves the five GoTrue servers that the tests of auth-js need, with the settings of its files
+//! `test/supabase/config.toml` (port 54321) and `infra/docker-compose.yml` (ports 9996 to 9999). CONTRIBUTING.md shows
+//! how to run the tests.
 //!
 //! The argument is the file of the signing keys that the tests generate: `test/supabase/signing_keys.json`.
 

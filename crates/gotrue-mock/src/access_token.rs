@@ -49,7 +49,7 @@ pub(crate) struct AccessToken {
 
 impl AccessToken {
     /// Signs an access token for a session; its `iat` is the mock's time.
-    /// `method` tells a hook how the user signed in.
+    /// A hook receives `method`: how the user signed in.
     pub(crate) fn issue(
         mock: &Mock,
         user: &User,
@@ -97,8 +97,8 @@ pub(crate) fn unix_seconds(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
-/// The claims after the hook. A GoTrue process writes `aud` as an array in the event until it has signed its first token
-/// (recorded: `hook-signup`, `hook-refresh`).
+/// The claims after the hook. A GoTrue process writes `aud` as an array in the event until it has signed its first
+/// token (recorded: `hook-signup`, `hook-refresh`).
 fn hooked_claims(
     mock: &Mock,
     hook: &AccessTokenHook,

@@ -15,8 +15,8 @@ const REQUIRED_CLAIMS: [&str; 9] =
 /// From GoTrue's event to the output.
 type Function = dyn Fn(&Value) -> Option<Value> + Send + Sync;
 
-/// A custom access token hook (`GOTRUE_HOOK_CUSTOM_ACCESS_TOKEN_ENABLED`): a function from GoTrue's event, with the members
-/// `user_id`, `claims` and `authentication_method`, to the hook's output.
+/// A custom access token hook (`GOTRUE_HOOK_CUSTOM_ACCESS_TOKEN_ENABLED`): a function from GoTrue's event, with the
+/// members `user_id`, `claims` and `authentication_method`, to the hook's output.
 ///
 /// 1. An output with `claims` replaces the claims of the token.
 /// 2. An output with `error` (`http_code`, `message`) refuses the token.
@@ -70,12 +70,19 @@ impl AccessTokenHook {
     }
 }
 
-/// The error that a hook's output asks for. Without a status it is 500; without a message GoTrue takes it for none.
+/// The error that a hook's output asks for. Without a status it is 500. GoTrue ignores an error without a message.
 fn refusal(error: &Value) -> Option<GotrueError> {
     let message = error["message"].as_str().filter(|message| !message.is_empty())?;
     let code = error["http_code"].as_u64().and_then(|code| u16::try_from(code).ok());
     let status = code.and_then(|code| StatusCode::from_u16(code).ok());
     Some(GotrueError::of_hook(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), message))
+}
+
+/// Compares the functions by their identity.
+impl PartialEq for AccessTokenHook {
+    fn eq(&self, other: &Self) -> bool {
+        self.uri == other.uri && Arc::ptr_eq(&self.function, &other.function)
+    }
 }
 
 /// Shows the URI: a function has no representation.

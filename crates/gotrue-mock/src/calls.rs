@@ -9,7 +9,7 @@ use std::{
 use axum::http::{StatusCode, request::Parts};
 use serde::{Serialize, Serializer};
 
-use crate::user::timestamp;
+use crate::clock::timestamp;
 
 /// The most calls in the log.
 const MAX_CALLS: usize = 50_000;
@@ -58,7 +58,7 @@ impl CallLog {
     }
 }
 
-/// One request as it arrived. Requests to the control routes, CORS preflights and requests whose
+/// One request as it arrived. Requests to the control endpoints, CORS preflights and requests whose
 /// body is over 1 MiB are not logged.
 #[derive(Clone, Serialize)]
 pub struct Call {
@@ -77,8 +77,8 @@ pub struct Call {
     pub query: String,
     /// The values of each header in the order of arrival; names are in lower case.
     pub headers: BTreeMap<String, Vec<String>>,
-    /// The body as UTF-8. Bytes that are not UTF-8 are replaced by U+FFFD. It is empty for a request that the mock passes
-    /// on to the server of [`Options::fallback`](crate::Options::fallback).
+    /// The body as UTF-8. Bytes that are not UTF-8 are replaced by U+FFFD. It is empty for a request that the mock
+    /// passes on to the server of [`Options::fallback`](crate::Options::fallback).
     pub body: String,
 }
 
@@ -120,10 +120,10 @@ fn serialize_time<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::
     serializer.serialize_str(&timestamp(*time))
 }
 
-/// Shows neither headers nor body: they hold credentials.
+/// Shows method and path only: query, headers and body have credentials.
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}?{}", self.method, self.path, self.query)
+        write!(f, "{} {}", self.method, self.path)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{
     mock::Mock, outbox::Mail, session_expiry::SessionExpiry,
 };
 
-/// How long a test bans a user: the time that no test waits for.
+/// How long [`Mock::ban_user`] bans a user: 100 years, longer than any test.
 const LONG_BAN: Duration = Duration::from_hours(24 * 365 * 100);
 
 /// The tokens of one session.

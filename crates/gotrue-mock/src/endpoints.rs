@@ -74,7 +74,8 @@ pub(crate) const MISSING: [(&str, MethodFilter); 30] = [
     ("/scim/v2/Schemas", MethodFilter::GET),
 ];
 
-/// The paths that GoTrue mounts as a router of their own (`r.Route` in its `api.go`), without the names of the parameters.
+/// The paths that GoTrue mounts as a router of their own (`r.Route` in its `api.go`), without the names of the
+/// parameters.
 const MOUNTED: [&str; 24] = [
     "/callback",
     "/signup",
@@ -112,4 +113,28 @@ pub(crate) fn is_mounted(pattern: &str) -> bool {
     let segment = |segment| if str::starts_with(segment, '{') { "{}" } else { segment };
     let pattern = pattern.split('/').map(segment).collect::<Vec<_>>().join("/");
     MOUNTED.contains(&&*pattern)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The patterns of paths in the table of `docs/ci.md`: `…` at the end stands for any rest.
+    fn documented_paths() -> Vec<&'static str> {
+        let page = include_str!("../../../docs/ci.md");
+        let (_, section) = page.split_once("\n## Not in the mock\n").unwrap();
+        section.split('`').filter(|text| text.starts_with('/')).collect()
+    }
+
+    #[test]
+    fn every_missing_endpoint_stands_on_the_page_for_tests() {
+        let documented = documented_paths();
+        for (path, _) in MISSING {
+            let is_documented = documented.iter().any(|pattern| match pattern.strip_suffix('…') {
+                Some(prefix) => path.starts_with(prefix),
+                None => *pattern == path,
+            });
+            assert!(is_documented, "docs/ci.md does not list {path}");
+        }
+    }
 }

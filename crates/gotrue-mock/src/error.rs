@@ -22,7 +22,7 @@ pub(crate) struct GotrueError {
     status: StatusCode,
     code: &'static str,
     message: String,
-    /// Headers beside those of every error: GoTrue tells which session it refuses to refresh.
+    /// Headers beside those of every error: those of the session that GoTrue refuses to refresh.
     headers: Option<Box<HeaderMap>>,
     has_code_header: bool,
     /// The body in the initial API version, if it is an error of PostgreSQL that GoTrue passes on.
@@ -64,7 +64,7 @@ impl GotrueError {
     }
 
     /// The error 501 for a request that a real GoTrue supports and the mock does not. `endpoint` is
-    /// for example `PUT /user with email`.
+    /// for example `POST /admin/users with aud`.
     pub(crate) fn not_implemented(endpoint: &str) -> Self {
         let message = format!(
             "The mock does not have {endpoint}. Its documentation lists such endpoints under \"Not in the mock\": docs/ci.md \
@@ -155,11 +155,9 @@ impl GotrueError {
     }
 
     /// Adds the beginning of the refresh token of a session that a hook refused.
-    pub(crate) fn with_refresh_token(self, token: &str) -> Self {
-        let prefix = token.get(..5).and_then(|prefix| HeaderValue::from_str(prefix).ok());
-        self.with_headers(
-            prefix.map(|prefix| (HeaderName::from_static("sb-auth-refresh-token-prefix"), prefix)),
-        )
+    pub(crate) fn with_refresh_token(mut self, token: &str) -> Self {
+        insert_refresh_token_prefix(self.headers.get_or_insert_default(), token);
+        self
     }
 
     /// This error with the headers of another.
@@ -177,7 +175,7 @@ impl GotrueError {
         Self { headers: None, ..self }
     }
 
-    /// Status, code and message, for an error that is told in a redirect.
+    /// Status, code and message, for an error that a redirect carries.
     pub(crate) fn parts(&self) -> (StatusCode, &'static str, &str) {
         (self.status, self.code, &self.message)
     }
@@ -269,6 +267,13 @@ pub(crate) fn insert_session_headers(
         if let Some(Ok(id)) = id.map(|id| HeaderValue::from_str(&id.to_string())) {
             headers.insert(name, id);
         }
+    }
+}
+
+/// Inserts the header with the beginning of a session's refresh token.
+pub(crate) fn insert_refresh_token_prefix(headers: &mut HeaderMap, token: &str) {
+    if let Some(Ok(prefix)) = token.get(..5).map(HeaderValue::from_str) {
+        headers.insert("sb-auth-refresh-token-prefix", prefix);
     }
 }
 

@@ -1,13 +1,13 @@
 //! A sign-in at an identity provider that has begun, between `GET /authorize` and `GET /callback`.
 
-use std::time::SystemTime;
+use std::{fmt, time::SystemTime};
 
 use uuid::Uuid;
 
 use crate::{database::Database, error::GotrueError};
 
-/// What the request to `GET /authorize` said.
-#[derive(Clone, Debug)]
+/// The parameters of a request to `GET /authorize`.
+#[derive(Clone)]
 pub(crate) struct ExternalFlow {
     /// The parameter `state`.
     pub(crate) state: Uuid,
@@ -22,10 +22,23 @@ pub(crate) struct ExternalFlow {
 }
 
 /// The tokens of the identity provider, which GoTrue passes on to the client once.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct ProviderTokens {
     pub(crate) access_token: String,
     pub(crate) refresh_token: String,
+}
+
+/// Shows the provider only: `state` and the token of an invitation are credentials.
+impl fmt::Debug for ExternalFlow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ExternalFlow").field("provider", &self.provider).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ProviderTokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProviderTokens").finish_non_exhaustive()
+    }
 }
 
 impl ExternalFlow {

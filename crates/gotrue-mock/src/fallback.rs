@@ -5,14 +5,14 @@
 //! 2. Method, path, query, headers and body are passed on as they are, without the headers of one connection (RFC 9110,
 //!    section 7.6.1), and with the `Host` of the target. Bodies are streamed, whatever their length.
 //! 3. A server that cannot be reached is a 502 with `{"message":"…"}`.
-//! 4. The API gateway of Supabase answers for every path with CORS headers that allow any origin. So does the mock where
-//!    the target has no CORS headers of its own: a page could not read the answer otherwise. It leaves those of the target
-//!    alone, because two values of `Access-Control-Allow-Origin` would be refused.
+//! 4. The API gateway of Supabase answers for every path with CORS headers that allow any origin. So does the mock
+//!    where the target has no CORS headers of its own: a page could not read the answer otherwise. It leaves those of
+//!    the target alone, because a browser refuses two values of `Access-Control-Allow-Origin`.
 //! 5. The call log has these requests without their bodies, which may be large.
-//! 6. A WebSocket cannot be passed on, because the mock takes its connections back from hyper to apply faults to them: the
-//!    answer is 501.
-//! 7. Every request has a connection of its own. A connection that the target closes while a request is on its way would
-//!    be an error that comes and goes.
+//! 6. A WebSocket cannot be passed on, because the mock takes its connections back from hyper to apply faults to them:
+//!    the answer is 501.
+//! 7. Every request has a connection of its own. A connection that the target closes while a request is on its way
+//!    would be an error that comes and goes.
 
 use std::time::Duration;
 
@@ -20,12 +20,9 @@ use axum::{
     Json,
     body::Body,
     http::{
-        HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version,
+        HeaderMap, HeaderName, Request, StatusCode, Uri, Version,
         header::{
-            ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
-            ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS,
-            ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, CONNECTION, HOST,
-            ORIGIN, TE, TRANSFER_ENCODING, UPGRADE,
+            ACCESS_CONTROL_ALLOW_ORIGIN, CONNECTION, HOST, ORIGIN, TE, TRANSFER_ENCODING, UPGRADE,
         },
     },
     response::{IntoResponse, Response},
@@ -37,6 +34,8 @@ use hyper_util::{
 };
 use serde_json::json;
 use url::Url;
+
+use crate::cors;
 
 /// The longest time to connect to the target. Its answer may take any time, because it may be a stream.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -56,6 +55,8 @@ const CONNECTION_HEADERS: [HeaderName; 6] = [
 pub(crate) struct Fallback {
     /// The base URL without a slash at its end. The path of a request is appended to it.
     base: String,
+    /// Scheme, host and port of the base URL, for messages.
+    origin: String,
     client: Client<HttpConnector, Incoming>,
 }
 
@@ -66,7 +67,8 @@ impl Fallback {
         connector.set_nodelay(true);
         let client =
             Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Self { base: base.as_str().trim_end_matches('/').to_owned(), client }
+        let origin = base.origin().ascii_serialization();
+        Self { base: base.as_str().trim_end_matches('/').to_owned(), origin, client }
     }
 
     /// Whether a request for this path is passed on.
@@ -80,20 +82,20 @@ impl Fallback {
     /// Passes a request on, and its answer back.
     pub(crate) async fn answer(&self, request: Request<Incoming>) -> Response {
         let has_origin = request.headers().contains_key(ORIGIN);
-        let preflight = own_preflight(&request);
+        let preflight = cors::fallback_preflight(&request);
         let mut response = self.forward(request).await;
         if has_origin && !response.headers().contains_key(ACCESS_CONTROL_ALLOW_ORIGIN) {
             if let Some(preflight) = preflight {
                 return preflight;
             }
-            allow_any_origin(response.headers_mut());
+            cors::add_fallback_headers(response.headers_mut());
         }
         response
     }
 
     async fn forward(&self, mut request: Request<Incoming>) -> Response {
         if is_websocket(request.headers()) {
-            let message = "the mock does not pass WebSockets on to the server of --fallback";
+            let message = "the mock does not pass WebSockets on to the fallback server";
             return message_response(StatusCode::NOT_IMPLEMENTED, message);
         }
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
@@ -112,8 +114,11 @@ impl Fallback {
                 response
             }
             Err(error) => {
-                eprintln!("the server of --fallback did not answer: {}", causes(&error));
-                let message = "the server of --fallback did not answer";
+                let (origin, causes) = (&self.origin, causes(&error));
+                eprintln!(
+                    "the fallback server at {origin} did not answer: {causes}; check its URL"
+                );
+                let message = "the fallback server did not answer";
                 message_response(StatusCode::BAD_GATEWAY, message)
             }
         }
@@ -147,24 +152,6 @@ fn remove_connection_headers(headers: &mut HeaderMap) {
     for name in named.iter().chain(&CONNECTION_HEADERS) {
         headers.remove(name);
     }
-}
-
-/// The mock's own answer to a preflight, for a target that has none; `None` if the request is not a preflight.
-fn own_preflight(request: &Request<Incoming>) -> Option<Response> {
-    let is_options = request.method() == Method::OPTIONS;
-    let method = request.headers().get(ACCESS_CONTROL_REQUEST_METHOD).filter(|_| is_options)?;
-    let mut response = StatusCode::NO_CONTENT.into_response();
-    let headers = response.headers_mut();
-    allow_any_origin(headers);
-    headers.insert(ACCESS_CONTROL_ALLOW_METHODS, method.clone());
-    let names = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS);
-    headers.extend(names.map(|names| (ACCESS_CONTROL_ALLOW_HEADERS, names.clone())));
-    Some(response)
-}
-
-fn allow_any_origin(headers: &mut HeaderMap) {
-    headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
-    headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("*"));
 }
 
 #[cfg(test)]

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// One fault. The JSON that `POST /mock/faults` accepts deserializes to it, for example
-/// `{"operation":"logout","kind":"status","status":503,"times":1}`. The README lists all members.
+/// `{"operation":"logout","kind":"status","status":503,"times":1}`. `docs/ci.md` lists all members.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "Value")]
 pub struct Fault {

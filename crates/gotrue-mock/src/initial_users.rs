@@ -7,7 +7,8 @@ use serde_json::Value;
 use crate::{database::Database, user_creation::create_user, user_form::UserForm};
 
 /// Users as `POST /admin/users` accepts them: an address, a number or both, `password`, `id`, `user_metadata`,
-/// `app_metadata` and so on. Unlike there, their addresses are confirmed unless `email_confirm` or `phone_confirm` is false.
+/// `app_metadata` and so on. Unlike there, their addresses are confirmed unless `email_confirm` or `phone_confirm` is
+/// false.
 #[derive(Clone, Default)]
 pub struct InitialUsers(Vec<UserForm>);
 

@@ -17,7 +17,7 @@ use crate::{
     jwk::{self, JwkError, PrivateJwk},
 };
 
-/// Private keys, one of each algorithm. They are public: anyone can sign tokens with them.
+/// Private keys, one of each algorithm. They are public: every reader of this repository can sign tokens with them.
 const TEST_KEYS: &str = include_str!("../../../fixtures/gotrue/signing-keys.json");
 
 /// The default shared secret, in the recordings and in every local Supabase project. It is public.

@@ -19,7 +19,8 @@ use crate::{
 pub(crate) struct Redirect(String);
 
 impl Redirect {
-    /// The first allowed address of the header `redirect_to`, the query's `redirect_to`, and the `Referer`; else the site.
+    /// The first allowed address of the header `redirect_to`, the query's `redirect_to`, and the `Referer`; else the
+    /// site.
     pub(crate) fn of(mock: &Mock, query: Option<&str>, headers: &HeaderMap) -> Self {
         let header = |name: &str| headers.get(name)?.to_str().ok().map(str::to_owned);
         let requested = header("redirect_to").filter(|text| !text.is_empty());
@@ -30,7 +31,7 @@ impl Redirect {
         Self(allowed.unwrap_or_else(|| mock.settings().site_url.clone()))
     }
 
-    /// This address if it is allowed, else the one that the request leads back to.
+    /// Leads to `address` if it is allowed, else to the same place as before.
     pub(crate) fn or(self, address: &str, mock: &Mock) -> Self {
         if is_allowed(address, mock.settings()) { Self(address.to_owned()) } else { self }
     }
@@ -56,7 +57,7 @@ impl Redirect {
     }
 }
 
-/// The mail of a sign-up.
+/// Sends the mail of a sign-up.
 pub(crate) fn send_confirmation(
     mock: &Mock,
     database: &mut Database,
@@ -67,7 +68,7 @@ pub(crate) fn send_confirmation(
     send(mock, database, user_id, (CodeKind::Confirmation, "signup"), redirect, is_pkce);
 }
 
-/// The mail of an invitation.
+/// Sends the mail of an invitation.
 pub(crate) fn send_invitation(
     mock: &Mock,
     database: &mut Database,
@@ -80,7 +81,7 @@ pub(crate) fn send_invitation(
     }
 }
 
-/// The mail with a link by which a user signs in.
+/// Sends the mail with a link by which a user signs in.
 pub(crate) fn send_magic_link(
     mock: &Mock,
     database: &mut Database,
@@ -91,7 +92,7 @@ pub(crate) fn send_magic_link(
     send(mock, database, user_id, (CodeKind::Recovery, "magiclink"), redirect, is_pkce);
 }
 
-/// The mail with a link by which a user sets a new password.
+/// Sends the mail with a link by which a user sets a new password.
 pub(crate) fn send_recovery(
     mock: &Mock,
     database: &mut Database,
@@ -125,7 +126,7 @@ fn send(
     database.send(Mail { to, kind, token: code, token_hash, link });
 }
 
-/// The mail with the code by which a user confirms a new password. It has no link.
+/// Sends the mail with the code by which a user confirms a new password. It has no link.
 pub(crate) fn send_reauthentication(mock: &Mock, database: &mut Database, user_id: Uuid) {
     let (now, token) = (mock.now(), new_code(database.rng()));
     let Some(user) = database.user_mut(user_id) else { return };
@@ -135,7 +136,8 @@ pub(crate) fn send_reauthentication(mock: &Mock, database: &mut Database, user_i
     database.send(Mail { to, kind, token, token_hash: None, link: None });
 }
 
-/// The text message with the code of a sign-up or a sign-in. Returns the message's id, which only a fixed code has.
+/// Sends the text message with the code of a sign-up or a sign-in. Returns the message's id, which only a fixed code
+/// has.
 pub(crate) fn send_text(
     mock: &Mock,
     database: &mut Database,
@@ -145,7 +147,8 @@ pub(crate) fn send_text(
     send_text_with(mock, database, user_id, phone, CodeKind::Confirmation)
 }
 
-/// GoTrue's error where the user may have no text message yet, or none can be sent to this number. Counts the message.
+/// Counts a text message. Fails with GoTrue's error if the user may have none yet, or if none can be sent to this
+/// number.
 pub(crate) fn check_texts(
     mock: &Mock,
     database: &mut Database,
@@ -161,14 +164,14 @@ pub(crate) fn check_texts(
     if mock.settings().fixed_codes.contains_key(phone) {
         return Ok(());
     }
-    rate_limits::check_text(mock, database)?;
+    rate_limits::count_text(mock, database)?;
     if mock.settings().sends_texts {
         return Ok(());
     }
     Err(GotrueError::unexpected_failure("Unable to get SMS provider"))
 }
 
-/// The text message with a code of this kind. Returns the message's id, which only a fixed code has.
+/// Sends the text message with a code of this kind. Returns the message's id, which only a fixed code has.
 pub(crate) fn send_text_with(
     mock: &Mock,
     database: &mut Database,
@@ -180,7 +183,7 @@ pub(crate) fn send_text_with(
     Ok(send_checked_text(mock, database, user_id, phone, code_kind))
 }
 
-/// The text message after [`check_texts`]. Returns its id, which only a fixed code has.
+/// Sends the text message that [`check_texts`] has counted. Returns its id, which only a fixed code has.
 pub(crate) fn send_checked_text(
     mock: &Mock,
     database: &mut Database,

@@ -79,13 +79,13 @@ impl Mock {
         Self::start(options, url, MockClock::new(now))
     }
 
-    /// Creates a mock with the same options at another URL: its users, sessions, keys, faults, calls and clock are its own.
-    /// With a seed, its ids and tokens depend on the name, too.
+    /// Creates a mock with the same options at another URL: its users, sessions, keys, faults, calls and clock are its
+    /// own. With a seed, its ids and tokens depend on the name, too.
     pub(crate) fn new_world(&self, name: &str, url: String) -> Result<Self, StartError> {
         let mut options = self.0.options.clone();
         let mix = |seed: u64, byte: u8| seed.wrapping_mul(31).wrapping_add(u64::from(byte));
         options.seed = options.seed.map(|seed| name.bytes().fold(seed, mix));
-        Self::start(options, url, self.0.clock.begin_again())
+        Self::start(options, url, self.0.clock.new_with_same_base())
     }
 
     fn start(options: Options, url: String, clock: MockClock) -> Result<Self, StartError> {
@@ -118,14 +118,14 @@ impl Mock {
         self.0.options.users.create(&mut self.database(), self.now())
     }
 
-    /// A handle on the same users, sessions, keys and clock, as of another server with these settings on the same database.
+    /// A handle on the same users, sessions, keys and clock, as of another server with these settings on the same
+    /// database.
     #[must_use]
     pub fn with_settings(&self, settings: Settings) -> Self {
         Self(Arc::clone(&self.0), Arc::new(settings))
     }
 
-    /// The mock's URL. GoTrue's paths begin with `/auth/v1`, the paths of the
-    /// control routes with `/mock`.
+    /// The mock's URL. GoTrue's paths begin with `/auth/v1`, the paths of the control endpoints with `/mock`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.0.url
@@ -193,7 +193,7 @@ impl Mock {
         lock(&self.0.calls)
     }
 
-    /// Logs a call, and tells it to the pages that show this mock. Returns its id.
+    /// Logs a call, and notifies the pages that show this mock. Returns the id of the call.
     pub(crate) fn record_call(&self, head: &Parts, body: &[u8]) -> u64 {
         let id = self.call_log().push(Call::new(head, body, self.now()));
         self.announce_change();
@@ -206,12 +206,12 @@ impl Mock {
         self.announce_change();
     }
 
-    /// Tells the pages that show this mock that a request may have changed it.
+    /// Notifies the pages that show this mock that a request may have changed it.
     pub(crate) fn announce_change(&self) {
         self.0.changes.send_replace(());
     }
 
-    /// Sees each change from now on.
+    /// Subscribes to the changes from now on.
     pub(crate) fn watch_changes(&self) -> watch::Receiver<()> {
         self.0.changes.subscribe()
     }

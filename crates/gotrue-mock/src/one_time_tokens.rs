@@ -1,5 +1,5 @@
-//! The codes that GoTrue sends by mail and text message. GoTrue keeps each twice: in a column of the user, by which a code
-//! is found with the user's address, and in a row of `auth.one_time_tokens`, by which a token hash is found alone.
+//! The codes that GoTrue sends by mail and text message. GoTrue keeps each twice: in a column of the user, by which a
+//! code is found with the user's address, and in a row of `auth.one_time_tokens`, by which a token hash is found alone.
 
 use std::{
     collections::BTreeMap,
@@ -22,6 +22,9 @@ pub(crate) enum CodeKind {
 }
 
 impl CodeKind {
+    /// The kinds for a new e-mail address.
+    pub(crate) const EMAIL_CHANGE: [Self; 2] = [Self::EmailChangeCurrent, Self::EmailChangeNew];
+
     /// GoTrue's name of the row's type.
     pub(crate) fn row_name(self) -> &'static str {
         match self {
@@ -74,7 +77,7 @@ impl OneTimeTokens {
 
     /// Clears the codes for a new e-mail address, and the times at which they were sent.
     pub(crate) fn clear_email_change(&mut self) {
-        for kind in [CodeKind::EmailChangeCurrent, CodeKind::EmailChangeNew] {
+        for kind in CodeKind::EMAIL_CHANGE {
             self.columns.remove(&kind);
             self.rows.remove(&kind);
             self.sent_at.remove(&kind);

@@ -18,9 +18,9 @@ pub struct Options {
     pub token_lifetime: Duration,
     /// The private keys among which the mock finds its signing key.
     pub signing_keys: SigningKeys,
-    /// The URL under which clients reach the mock, without a slash at its end: it begins the links of mails, the redirects
-    /// of providers and the issuer (`API_EXTERNAL_URL`). The default is `http://<address>`, with 127.0.0.1 for an address
-    /// that stands for all interfaces.
+    /// The URL under which clients reach the mock, without a slash at its end: it begins the links of mails, the
+    /// redirects of providers and the issuer (`API_EXTERNAL_URL`). The default is `http://<address>`, with 127.0.0.1
+    /// for an address that stands for all interfaces.
     pub external_url: Option<String>,
     /// The `iss` claim of access tokens. The default is `http://<address>/auth/v1`. An empty issuer
     /// writes no claim, as GoTrue does without a configured issuer.
@@ -35,8 +35,8 @@ pub struct Options {
     /// The `version` in the answer of `GET /health`: a GoTrue release such as `v2.180.0`, or empty
     /// as in a build of GoTrue without a version (recorded: `health`).
     pub version: String,
-    /// The base URL, with `http`, of the server that answers requests for paths that are not the mock's. Without it they are
-    /// answered 404.
+    /// The base URL, with `http`, of the server that answers requests for paths that are not the mock's. Without it
+    /// they are answered 404.
     pub fallback: Option<Url>,
 }
 

@@ -35,8 +35,8 @@ impl Page {
         items.get(start..end).unwrap_or_default()
     }
 
-    /// The headers for a list of `total` items. Like GoTrue's, the links name the path without `/auth/v1`, and after page
-    /// 0 comes page 1 (recorded: `admin-list-page-zero`).
+    /// The headers for a list of `total` items. Like GoTrue's, the links name the path without `/auth/v1`, and after
+    /// page 0 comes page 1 (recorded: `admin-list-page-zero`).
     pub(crate) fn headers(self, path: &str, query: Option<&str>, total: usize) -> HeaderMap {
         let total = u64::try_from(total).unwrap_or(u64::MAX);
         let last = total.div_ceil(self.per_page);

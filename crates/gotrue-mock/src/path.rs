@@ -8,8 +8,8 @@ use axum::{
 };
 use serde::de::DeserializeOwned;
 
-/// The parameters of a path. Those that are not UTF-8 are empty texts: like GoTrue, the handler finds that they are no
-/// ids, after it has looked at the credentials.
+/// The parameters of a path. A parameter that is not UTF-8 is an empty text, and no rejection: like GoTrue, the handler
+/// checks the credentials first, and then refuses a text that is no id.
 pub(crate) struct PathIds<T>(pub(crate) T);
 
 impl<T, S> FromRequestParts<S> for PathIds<T>

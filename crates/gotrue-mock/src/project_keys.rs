@@ -3,8 +3,9 @@
 //! 1. Both are JWTs that the shared secret signs with HS256, whatever algorithm signs access tokens. The mock verifies
 //!    them as GoTrue does: by their signature and their `role`.
 //! 2. Their claims are fixed, so the keys are the same in every run and can stand in a configuration file.
-//! 3. A rotation of an asymmetric signing key leaves the shared secret, so the keys stay valid. A mock that signs access
-//!    tokens with HS256 rotates the secret itself: [`Mock::project_keys`] then returns new keys, and the old ones are void.
+//! 3. A rotation of an asymmetric signing key leaves the shared secret, so the keys stay valid. A mock that signs
+//!    access tokens with HS256 rotates the secret itself: [`Mock::project_keys`] then returns new keys, and the old
+//!    ones are void.
 
 use std::fmt;
 

@@ -1,8 +1,8 @@
 //! GoTrue's rate limits, each with status 429.
 //!
 //! 1. For each client, which a request header names, a request limit: a bucket of tokens for each kind of request.
-//! 2. For the whole server, a number of mails and of text messages per hour. Only messages that confirm an address or sign a
-//!    user in count, and only where addresses are not confirmed at once.
+//! 2. For the whole server, a number of mails and of text messages per hour. Only messages that confirm an address or
+//!    sign a user in count, and only where addresses are not confirmed at once.
 //! 3. For each user, a time between two messages of one kind.
 
 use std::{
@@ -201,8 +201,8 @@ pub(crate) fn check_text_interval(
     check_interval(sent_at, mock.settings().text_interval, TEXT_CODE, mock.now())
 }
 
-/// Counts a text message. A fixed code does not count.
-pub(crate) fn check_text(mock: &Mock, database: &mut Database) -> Result<(), GotrueError> {
+/// Counts a text message. The caller does not count the message of a fixed code, because none is sent.
+pub(crate) fn count_text(mock: &Mock, database: &mut Database) -> Result<(), GotrueError> {
     let settings = mock.settings();
     let limit = settings.texts_per_hour.filter(|_| !settings.confirms_phones);
     if database.rate_limits.count(Message::Text, limit, mock.now()) {

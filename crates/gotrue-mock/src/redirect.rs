@@ -8,8 +8,8 @@ use url::form_urlencoded;
 
 use crate::error::GotrueError;
 
-/// A redirect: with a page in the answer to GET, without in the answer to other methods. `appended` is what GoTrue writes
-/// after the page.
+/// A redirect: with a page in the answer to GET, without in the answer to other methods. `appended` is what GoTrue
+/// writes after the page.
 pub(crate) fn redirect(
     status: StatusCode,
     location: &str,

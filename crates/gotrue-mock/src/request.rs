@@ -2,6 +2,7 @@
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use url::form_urlencoded;
 
 use crate::{error::GotrueError, go_json};
 
@@ -19,9 +20,9 @@ pub(crate) fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, GotrueEr
     })
 }
 
-/// Reads a JSON object; `null` counts as an empty object, and a member `null` as absent. Serde would accept an array for a
-/// structure. GoTrue refuses an array, and its error has the name of its own type, `api.<go_type>`
-/// (recorded: `body-array-user`).
+/// Reads a JSON object; `null` counts as an empty object, and a member `null` as absent. Serde would accept an array
+/// for a structure. GoTrue refuses an array, and its error has the name of its own type, `api.<go_type>` (recorded:
+/// `body-array-user`).
 pub(crate) fn parse_json_object<T: Default + DeserializeOwned>(
     body: &[u8],
     go_type: &str,
@@ -43,8 +44,8 @@ pub(crate) fn parse_json_object<T: Default + DeserializeOwned>(
     })
 }
 
-/// Reads the object of `POST /magiclink`, for which GoTrue uses another function of Go's, with other messages (recorded:
-/// `body-none-magiclink`).
+/// Reads the object of `POST /magiclink`, for which GoTrue uses another function of Go's, with other messages
+/// (recorded: `body-none-magiclink`).
 pub(crate) fn decode_json_object<T: Default + DeserializeOwned>(
     body: &[u8],
     go_type: &str,

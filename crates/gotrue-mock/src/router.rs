@@ -25,7 +25,17 @@ pub(crate) fn router(mock: Mock) -> Router {
 }
 
 fn gotrue() -> Router<Mock> {
-    let endpoints = [
+    let endpoints = user_endpoints().into_iter().chain(administration());
+    let router =
+        endpoints.fold(Router::new(), |router, (path, methods)| route(router, path, methods));
+    missing::add_to(router)
+        .method_not_allowed_fallback(unrouted::wrong_method)
+        .fallback(unrouted::unknown_path)
+}
+
+/// The endpoints that applications use.
+fn user_endpoints() -> [(&'static str, MethodRouter<Mock>); 23] {
+    [
         ("/signup", post(sign_up::sign_up)),
         ("/token", post(token::token)),
         ("/logout", post(logout::logout)),
@@ -54,13 +64,7 @@ fn gotrue() -> Router<Mock> {
         ),
         ("/user/identities/authorize", get(authorize::authorize_linking)),
         ("/user/identities/{id}", delete(identities::delete_identity)),
-    ];
-    let endpoints = endpoints.into_iter().chain(administration());
-    let router =
-        endpoints.fold(Router::new(), |router, (path, methods)| route(router, path, methods));
-    missing::add_to(router)
-        .method_not_allowed_fallback(unrouted::wrong_method)
-        .fallback(unrouted::unknown_path)
+    ]
 }
 
 /// The endpoints that only an administrator may use.
@@ -111,7 +115,7 @@ fn controls() -> Router<Mock> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::UNIX_EPOCH;
+    use std::{collections::BTreeSet, time::UNIX_EPOCH};
 
     use axum::{
         body::Body,
@@ -120,7 +124,21 @@ mod tests {
     use tower::ServiceExt;
 
     use super::*;
-    use crate::options::Options;
+    use crate::{endpoints, options::Options};
+
+    #[test]
+    fn every_routed_path_of_gotrue_is_an_endpoint_with_an_operation() {
+        let without_names = |path: &str| {
+            let segments = path.split('/');
+            let segments = segments.map(|name| if name.starts_with('{') { "{}" } else { name });
+            segments.collect::<Vec<_>>().join("/")
+        };
+        let known: BTreeSet<_> = endpoints::paths().map(without_names).collect();
+        let missing: BTreeSet<_> = endpoints::MISSING.map(|(path, _)| without_names(path)).into();
+        let routed = user_endpoints().into_iter().chain(administration());
+        let routed: BTreeSet<_> = routed.map(|(path, _)| without_names(path)).collect();
+        assert_eq!(&routed | &missing, known);
+    }
 
     #[tokio::test]
     async fn clearing_the_faults_leaves_the_sessions() {

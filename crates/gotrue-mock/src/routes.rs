@@ -1,4 +1,4 @@
-//! The handlers of the routes: GoTrue's endpoints, one file each, and the control routes.
+//! The handlers of the routes: GoTrue's endpoints, one file each, and the control endpoints.
 
 pub(crate) mod admin;
 pub(crate) mod authorize;

@@ -89,20 +89,21 @@ impl Session {
         (self.aal, self.factor_id) = (Aal::One, None);
     }
 
-    /// When the session was refreshed last. `token` is the time at which the presented refresh
-    /// token was issued or revoked; it counts as long as the session was never refreshed.
-    pub(crate) fn last_refreshed_at(&self, token: Option<SystemTime>) -> SystemTime {
-        let before = || token.map_or(self.created_at, |token| token.max(self.created_at));
+    /// When the session was refreshed last. `token_updated_at` is the time at which the presented
+    /// refresh token was issued or revoked; it counts as long as the session was never refreshed.
+    pub(crate) fn last_refreshed_at(&self, token_updated_at: Option<SystemTime>) -> SystemTime {
+        let token_updated_at = token_updated_at.unwrap_or(self.created_at);
+        let before = || token_updated_at.max(self.created_at);
         self.refreshed_at.unwrap_or_else(before)
     }
 
     /// Why GoTrue refuses to refresh this session; `None` if it does not. `highest` is the level
-    /// that the user can reach, `token` as in [`Self::last_refreshed_at`].
+    /// that the user can reach, `token_updated_at` as in [`Self::last_refreshed_at`].
     pub(crate) fn find_expiry(
         &self,
         limits: &SessionLimits,
         highest: Aal,
-        token: Option<SystemTime>,
+        token_updated_at: Option<SystemTime>,
         now: SystemTime,
     ) -> Option<SessionExpiry> {
         let is_past = |since: SystemTime, limit: Option<Duration>| {
@@ -112,7 +113,7 @@ impl Session {
             self.expiry
         } else if is_past(self.created_at, limits.timebox) {
             Some(SessionExpiry::Timebox)
-        } else if is_past(self.last_refreshed_at(token), limits.inactivity) {
+        } else if is_past(self.last_refreshed_at(token_updated_at), limits.inactivity) {
             Some(SessionExpiry::Inactivity)
         } else if self.aal < highest && is_past(self.created_at, limits.low_aal) {
             Some(SessionExpiry::LowAal)

@@ -2,7 +2,7 @@
 
 use axum::{
     Json,
-    http::{HeaderMap, HeaderValue},
+    http::HeaderMap,
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::{
     access_token::AccessToken,
     database::Database,
-    error::{GotrueError, insert_session_headers},
+    error::{GotrueError, insert_refresh_token_prefix, insert_session_headers},
     mock::Mock,
     user::UserView,
 };
@@ -44,7 +44,7 @@ pub(crate) fn begin_session(
 }
 
 impl SessionTokens {
-    /// The tokens of a session that exists. `method` tells a hook how the user signed in.
+    /// The tokens of a session that exists. A hook receives `method`: how the user signed in.
     pub(crate) fn of(
         mock: &Mock,
         database: &Database,
@@ -74,9 +74,7 @@ impl SessionTokens {
     /// Inserts the headers of every response that brings a session.
     pub(crate) fn insert_headers(&self, headers: &mut HeaderMap) {
         insert_session_headers(headers, Some(self.user_id), Some(self.session_id));
-        if let Some(Ok(prefix)) = self.refresh_token.get(..5).map(HeaderValue::from_str) {
-            headers.insert("sb-auth-refresh-token-prefix", prefix);
-        }
+        insert_refresh_token_prefix(headers, &self.refresh_token);
     }
 
     /// The members of the fragment in which a redirect brings the session: GoTrue's `AsRedirectURL`.

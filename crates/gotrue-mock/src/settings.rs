@@ -1,22 +1,24 @@
 //! The settings of a GoTrue server that change its answers, with GoTrue's own names in the comments.
 
-use std::{collections::BTreeMap, time::Duration};
+mod providers;
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+pub(crate) use providers::{PROVIDERS, UNLISTED_PROVIDERS};
 
 use crate::{
-    access_token_hook::AccessTokenHook,
-    error::GotrueError,
-    person::Person,
-    routes::settings::{PROVIDERS, UNLISTED_PROVIDERS},
+    access_token_hook::AccessTokenHook, error::GotrueError, person::Person,
     session_limits::SessionLimits,
 };
 
 /// The settings. The defaults are those of a local project: every new user is confirmed at once.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "GoTrue has a setting for each")]
 pub struct Settings {
     /// Where links lead back to (`GOTRUE_SITE_URL`).
     pub site_url: String,
-    /// Prefixes of other addresses that links may lead to (`GOTRUE_URI_ALLOW_LIST`).
+    /// Other addresses that links may lead to (`GOTRUE_URI_ALLOW_LIST`): each text allows every address that begins
+    /// with it. The patterns of GoTrue, such as `https://*.example.com`, are no patterns here.
     pub redirect_prefixes: Vec<String>,
     /// Whether an e-mail address is confirmed without a mail (`GOTRUE_MAILER_AUTOCONFIRM`).
     pub confirms_emails: bool,
@@ -24,18 +26,19 @@ pub struct Settings {
     pub confirms_phones: bool,
     /// Whether text messages can be sent (`GOTRUE_HOOK_SEND_SMS_ENABLED`).
     pub sends_texts: bool,
-    /// Phone numbers with a fixed code (`GOTRUE_SMS_TEST_OTP`).
+    /// Phone numbers whose code is always the same, with this code (`GOTRUE_SMS_TEST_OTP`). A number has digits only,
+    /// without the `+` at its beginning.
     pub fixed_codes: BTreeMap<String, String>,
     /// The identity providers that are enabled (`GOTRUE_EXTERNAL_<NAME>_ENABLED`).
     pub providers: Vec<String>,
-    /// What the identity providers say, by the code with which a person comes back from them. An e-mail address is a code,
-    /// too, for a person who has this address.
+    /// What the identity providers say about a person. The key is the parameter `code` of the callback with which the
+    /// person comes back from the provider. A `code` that is no key and has an `@` is the e-mail address of a person.
     pub people: BTreeMap<String, Person>,
     /// How long the code of a mail is valid (`GOTRUE_MAILER_OTP_EXP`).
     pub code_lifetime: Duration,
     /// How long the code of a text message is valid (`GOTRUE_SMS_OTP_EXP`).
     pub text_code_lifetime: Duration,
-    /// The least length of a password (`GOTRUE_PASSWORD_MIN_LENGTH`).
+    /// The least length of a password in bytes (`GOTRUE_PASSWORD_MIN_LENGTH`).
     pub password_length: usize,
     /// Sets of characters; a password needs one of each (`GOTRUE_PASSWORD_REQUIRED_CHARACTERS`).
     pub password_characters: Vec<String>,
@@ -54,7 +57,7 @@ pub struct Settings {
     pub sessions: SessionLimits,
     /// The types of second factors that users can enrol, `totp` and `phone` (`GOTRUE_MFA_<TYPE>_ENROLL_ENABLED`).
     pub factor_types: Vec<String>,
-    /// Whether users may sign up (`GOTRUE_DISABLE_SIGNUP`).
+    /// Whether users may sign up: the opposite of `GOTRUE_DISABLE_SIGNUP`.
     pub allows_sign_ups: bool,
     /// Whether users may sign up and in by e-mail address (`GOTRUE_EXTERNAL_EMAIL_ENABLED`).
     pub allows_emails: bool,
@@ -64,13 +67,13 @@ pub struct Settings {
     pub allows_anonymous_users: bool,
     /// Whether users may link and unlink their identities (`GOTRUE_SECURITY_MANUAL_LINKING_ENABLED`).
     pub allows_manual_linking: bool,
-    /// Features of GoTrue that are switched off. The mock has none of them: a request for a feature that is not switched off
-    /// is answered with status 501.
+    /// Features of GoTrue that are switched off. The mock has none of them: it answers a request for a feature that is
+    /// not switched off with status 501.
     pub disabled: Vec<Feature>,
-    /// Whether a preflight may name any header, as the API gateway in front of a hosted GoTrue allows. GoTrue itself has a
-    /// list, which lacks `apikey` (recorded: `preflight-apikey`).
+    /// Whether a preflight may name any header, as the API gateway in front of a hosted GoTrue allows. GoTrue itself
+    /// has a list, which lacks `apikey` (recorded: `preflight-apikey`).
     pub allows_any_header: bool,
-    /// The request header that tells clients apart (`GOTRUE_RATE_LIMIT_HEADER`). Without it, no request limit applies.
+    /// The request header that names a client (`GOTRUE_RATE_LIMIT_HEADER`). Without it, no request limit applies.
     pub rate_limit_header: Option<String>,
     /// Sign-ups, codes and changes of a user that a client may request in five minutes, after a burst of 30
     /// (`GOTRUE_RATE_LIMIT_OTP`).
@@ -144,6 +147,13 @@ impl Default for Settings {
             factor_text_interval: Duration::ZERO,
             access_token_hook: None,
         }
+    }
+}
+
+/// Shows one setting only: the others have codes of users, and people with their addresses.
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings").field("site_url", &self.site_url).finish_non_exhaustive()
     }
 }
 

@@ -4,6 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use aws_lc_rs::hmac::{HMAC_SHA1_FOR_LEGACY_USE_ONLY, Key, sign};
 
+use crate::redirect::escape_html;
+
 const BASE32: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /// The length of a step in seconds.
@@ -44,7 +46,7 @@ pub(crate) fn uri(issuer: &str, account: &str, secret: &str) -> String {
 
 /// An SVG that shows the URI as text. GoTrue sends a QR code; a test reads `secret` or `uri`.
 pub(crate) fn svg(uri: &str) -> String {
-    let text = uri.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let text = escape_html(uri);
     format!(
         "<?xml version=\"1.0\"?>\n<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"1600\" \
          height=\"40\">\n<text x=\"8\" y=\"26\" font-family=\"monospace\">{text}</text>\n</svg>\n"

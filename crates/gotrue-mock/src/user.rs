@@ -2,11 +2,11 @@
 
 use std::time::SystemTime;
 
-use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
+pub(crate) use crate::clock::timestamp;
 use crate::{
     factor::Factor,
     identity::Identity,
@@ -57,8 +57,8 @@ pub(crate) struct User {
 pub(crate) enum UserView {
     /// The row as it is in the database.
     Stored,
-    /// The row as a sign-up has just made it: GoTrue has not read its generated column `confirmed_at` yet, and its identity
-    /// shows the user's metadata (recorded: `signup-autoconfirm`).
+    /// The row as a sign-up has just made it: GoTrue has not read its generated column `confirmed_at` yet, and its
+    /// identity shows the user's metadata (recorded: `signup-autoconfirm`).
     JustCreated,
     /// The row as an administrator has just made or changed it: GoTrue has not read its generated column `confirmed_at`
     /// yet (recorded: `admin-confirm`).
@@ -133,7 +133,7 @@ impl User {
 
     /// Confirms the e-mail address.
     pub(crate) fn confirm_email(&mut self, now: SystemTime) {
-        self.codes.use_up(crate::one_time_tokens::CodeKind::Confirmation);
+        self.codes.use_up(CodeKind::Confirmation);
         self.email_confirmed_at = Some(now);
         self.user_metadata.insert("email_verified".to_owned(), json!(true));
     }
@@ -148,14 +148,13 @@ impl User {
 
     /// Confirms the phone number.
     pub(crate) fn confirm_phone(&mut self, now: SystemTime) {
-        self.codes.use_up(crate::one_time_tokens::CodeKind::Confirmation);
+        self.codes.use_up(CodeKind::Confirmation);
         self.phone_confirmed_at = Some(now);
     }
 
     /// When a code for a new e-mail address was sent last: one column for the codes to both addresses.
     pub(crate) fn email_change_sent_at(&self) -> Option<SystemTime> {
-        let kinds = [CodeKind::EmailChangeCurrent, CodeKind::EmailChangeNew];
-        kinds.into_iter().filter_map(|kind| self.codes.sent_at(kind)).max()
+        CodeKind::EMAIL_CHANGE.into_iter().filter_map(|kind| self.codes.sent_at(kind)).max()
     }
 
     /// The user object in responses.
@@ -173,9 +172,27 @@ impl User {
             "updated_at": timestamp(self.updated_at),
             "is_anonymous": self.is_anonymous,
         });
+        let changes = [("new_email", &self.email_change), ("new_phone", &self.phone_change)];
+        if let Some(members) = user.as_object_mut() {
+            for (name, address) in changes {
+                members.extend(address.as_ref().map(|address| (name.to_owned(), json!(address))));
+            }
+            for (name, time) in self.times(view) {
+                members.extend(time.map(|time| (name.to_owned(), json!(timestamp(time)))));
+            }
+            if !self.factors.is_empty() {
+                let factors = self.factors.iter().map(Factor::to_json).collect();
+                members.insert("factors".to_owned(), factors);
+            }
+        }
+        user
+    }
+
+    /// The members of the object that are times. A time that is `None` is no member.
+    fn times(&self, view: UserView) -> [(&'static str, Option<SystemTime>); 12] {
         let confirmed_at = [self.email_confirmed_at, self.phone_confirmed_at];
         let confirmed_at = confirmed_at.into_iter().flatten().min();
-        let times = [
+        [
             ("email_confirmed_at", self.email_confirmed_at),
             ("phone_confirmed_at", self.phone_confirmed_at),
             ("invited_at", self.invited_at),
@@ -188,21 +205,7 @@ impl User {
             ("last_sign_in_at", self.last_sign_in_at),
             ("banned_until", self.banned_until),
             ("deleted_at", self.deleted_at),
-        ];
-        let changes = [("new_email", &self.email_change), ("new_phone", &self.phone_change)];
-        if let Some(members) = user.as_object_mut() {
-            for (name, address) in changes {
-                members.extend(address.as_ref().map(|address| (name.to_owned(), json!(address))));
-            }
-            for (name, time) in times {
-                members.extend(time.map(|time| (name.to_owned(), json!(timestamp(time)))));
-            }
-            if !self.factors.is_empty() {
-                let factors = self.factors.iter().map(Factor::to_json).collect();
-                members.insert("factors".to_owned(), factors);
-            }
-        }
-        user
+        ]
     }
 
     fn identities_json(&self, view: UserView) -> Vec<Value> {
@@ -213,34 +216,5 @@ impl User {
             }
         };
         self.identities.iter().map(shown).collect()
-    }
-}
-
-/// Formats a time as RFC 3339 with microseconds, the precision of PostgreSQL. A time outside of the years that RFC 3339
-/// can write becomes the nearest that it can.
-pub(crate) fn timestamp(time: SystemTime) -> String {
-    let nearest = if time < SystemTime::UNIX_EPOCH { FIRST_YEAR } else { Timestamp::MAX };
-    let time = Timestamp::try_from(time).unwrap_or(nearest).max(FIRST_YEAR);
-    format!("{time:.6}")
-}
-
-/// The beginning of the year 0.
-const FIRST_YEAR: Timestamp = Timestamp::constant(-62_167_219_200, 0);
-
-#[cfg(test)]
-mod tests {
-    use std::time::{Duration, UNIX_EPOCH};
-
-    use super::*;
-
-    #[test]
-    fn every_time_has_a_timestamp() {
-        let seconds = Duration::from_secs;
-        assert_eq!(timestamp(UNIX_EPOCH + seconds(1)), "1970-01-01T00:00:01.000000Z");
-        assert_eq!(timestamp(UNIX_EPOCH - seconds(1)), "1969-12-31T23:59:59.000000Z");
-        let last = UNIX_EPOCH + Duration::from_nanos(1_999_999_999);
-        assert_eq!(timestamp(last), "1970-01-01T00:00:01.999999Z");
-        assert!(timestamp(UNIX_EPOCH + seconds(1 << 40)).starts_with("9999-12-30T"));
-        assert_eq!(timestamp(UNIX_EPOCH - seconds(1 << 40)), "0000-01-01T00:00:00.000000Z");
     }
 }

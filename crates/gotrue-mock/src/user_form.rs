@@ -1,4 +1,4 @@
-//! The user that an administrator makes or changes, as a request tells it.
+//! The body of a request by which an administrator creates or changes a user.
 
 use std::time::SystemTime;
 

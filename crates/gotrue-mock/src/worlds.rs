@@ -2,15 +2,15 @@
 //!
 //! 1. The path `/mock/worlds/<name>/…` is the path `/…` in the world of this name. A test gives supabase-js the URL
 //!    `http://127.0.0.1:9999/mock/worlds/<name>`.
-//! 2. The world is a part of the path and not a header, because a browser that follows the link of a mail or comes back from
-//!    an identity provider sends no header of the test's, and a key set is fetched from the URL of the issuer.
+//! 2. The world is a part of the path and not a header, because a browser that follows the link of a mail or comes back
+//!    from an identity provider sends no header of the test's, and a key set is fetched from the URL of the issuer.
 //! 3. A world begins with the first request to it, as the mock began. It ends by `DELETE /mock/worlds/<name>`.
 
 use std::{collections::BTreeMap, sync::Mutex};
 
 use axum::{
     Json, Router,
-    http::{Method, StatusCode, Uri, uri::PathAndQuery},
+    http::{Method, StatusCode, Uri, header::ALLOW, uri::PathAndQuery},
     response::{IntoResponse, Response},
 };
 use serde_json::json;
@@ -74,7 +74,7 @@ impl IntoResponse for WorldError {
 pub(crate) enum Destination {
     /// To this world, with the path in it.
     World(World, Uri),
-    /// To the list of worlds, which has answered it.
+    /// To `/mock/worlds` itself, with this response: the list, the end of a world, or a refusal.
     List(Response),
 }
 
@@ -125,7 +125,7 @@ impl Worlds {
     /// `GET /mock/worlds`: the names of the worlds.
     fn list(&self, method: &Method) -> Response {
         if method != Method::GET {
-            return StatusCode::METHOD_NOT_ALLOWED.into_response();
+            return method_not_allowed("GET");
         }
         Json(lock(&self.named).keys().cloned().collect::<Vec<_>>()).into_response()
     }
@@ -133,7 +133,7 @@ impl Worlds {
     /// `DELETE /mock/worlds/<name>`: ends a world.
     fn end(&self, method: &Method, name: &str) -> Response {
         if method != Method::DELETE {
-            return StatusCode::METHOD_NOT_ALLOWED.into_response();
+            return method_not_allowed("DELETE");
         }
         if lock(&self.named).remove(name).is_some() {
             return StatusCode::NO_CONTENT.into_response();
@@ -141,6 +141,10 @@ impl Worlds {
         let message = json!({ "message": "no such world" });
         (StatusCode::NOT_FOUND, Json(message)).into_response()
     }
+}
+
+fn method_not_allowed(allowed: &'static str) -> Response {
+    (StatusCode::METHOD_NOT_ALLOWED, [(ALLOW, allowed)]).into_response()
 }
 
 /// The path and the query of a request as the world sees them.

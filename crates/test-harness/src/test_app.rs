@@ -220,7 +220,7 @@ impl TestApp {
         self.mock.session_alive(tokens.session_id)
     }
 
-    /// Injects a fault into the mock, in the JSON form of the mock's control route.
+    /// Injects a fault into the mock, in the JSON form of the mock's control endpoint.
     pub fn inject_fault(&self, fault: serde_json::Value) {
         self.mock.inject(serde_json::from_value(fault).unwrap());
     }

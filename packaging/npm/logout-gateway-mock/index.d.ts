@@ -47,7 +47,7 @@ export interface Controls {
    */
   expireSession(id: string, reason?: "timebox" | "inactivity" | "low_aal" | "newer_login"): Promise<void>;
 
-  /** The newest 50,000 requests to GoTrue, oldest first. */
+  /** The newest requests to GoTrue, at most 50,000 and 64 MiB, oldest first. */
   calls(): Promise<Call[]>;
 
   /** Adds a fault. */

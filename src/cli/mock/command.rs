@@ -1,11 +1,11 @@
 //! Runs the command of `logout-gateway mock -- <command>`, and ends with its status.
 //!
 //! 1. The command inherits standard input, output and error as they are. The mock writes only to standard error.
-//! 2. The command stays in the process group of the mock, as with `env` and `timeout --foreground`. A command in a group
-//!    of its own could not read the terminal, and Ctrl-Z would not stop it.
-//! 3. SIGTERM, SIGINT and SIGHUP are passed on to the command, and the mock waits for it. The exception is a SIGINT while
-//!    the process group is in the foreground of a terminal: Ctrl-C has then sent it to the command already, and test
-//!    runners take a second one as the wish to end at once.
+//! 2. The command stays in the process group of the mock, as with `env` and `timeout --foreground`. A command in a
+//!    group of its own could not read the terminal, and Ctrl-Z would not stop it.
+//! 3. SIGTERM, SIGINT and SIGHUP are passed on to the command, and the mock waits for it. The exception is a SIGINT
+//!    while the process group is in the foreground of a terminal: Ctrl-C has then sent it to the command already, and
+//!    test runners take a second one as the wish to end at once.
 //! 4. The exit status is the command's, and as in a shell 128 plus the number of the signal that ended it, 127 if it is
 //!    not found, 126 if it cannot be executed.
 //! 5. On Linux, the processes that the command leaves behind are ended, too: see `leftovers`.

@@ -1,5 +1,5 @@
-//! Ends the processes that a command leaves behind, such as a development server that its test runner did not stop. A CI
-//! job would otherwise wait for them, because they keep its output open.
+//! Ends the processes that a command leaves behind, such as a development server that its test runner did not stop. A
+//! CI job would otherwise wait for them, because they keep its output open.
 //!
 //! Only Linux can do this: a process whose parent has ended becomes a child of the nearest ancestor that is a child
 //! subreaper (prctl(2)). On other systems such processes go on.
@@ -39,12 +39,12 @@ fn parse_pid(text: &str) -> Option<Pid> {
     Pid::from_raw(text.trim().parse().ok()?)
 }
 
-/// Ends all children of this process except those that it had `earlier`: a shell that becomes the mock by `exec` may have
-/// started others. `child_ended` is the handler of SIGCHLD.
+/// Ends all children of this process except those that it had `earlier`: a shell that becomes the mock by `exec` may
+/// have started others. `child_ended` is the handler of SIGCHLD.
 pub(super) async fn end(earlier: &HashSet<Pid>, child_ended: &mut unix::Signal) {
     let started = Instant::now();
     let mut asked = HashSet::new();
-    while started.elapsed() < 2 * TIME_TO_END && !are_reaped(earlier) {
+    while started.elapsed() < 2 * TIME_TO_END && !reap(earlier) {
         for child in children().difference(earlier) {
             // Ignore the errors: the process has just ended, or runs as another user.
             if started.elapsed() >= TIME_TO_END {
@@ -58,10 +58,12 @@ pub(super) async fn end(earlier: &HashSet<Pid>, child_ended: &mut unix::Signal) 
 }
 
 /// Reaps the children that have ended. Returns whether none is left except those that this process had `earlier`.
-fn are_reaped(earlier: &HashSet<Pid>) -> bool {
+fn reap(earlier: &HashSet<Pid>) -> bool {
     loop {
         match wait(WaitOptions::NOHANG) {
             Ok(Some(_)) => {}
+            // There are children. While those of `earlier` run, wait(2) does not fail with ECHILD: look at the list of
+            // children.
             Ok(None) => return !earlier.is_empty() && children().is_subset(earlier),
             Err(error) => return error == Errno::CHILD,
         }

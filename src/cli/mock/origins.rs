@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use gotrue_mock::Settings;
 use url::Url;
 
-/// The ports on which development servers listen unless told otherwise: Next.js, Vite and its preview, Angular, Expo, and
-/// those of other languages.
+/// The default ports of development servers: Next.js, Vite and its preview, Angular, Expo, and those of other
+/// languages.
 const PORTS: [u16; 7] = [3000, 4173, 4200, 5173, 8000, 8080, 8081];
 
 /// The value of `GATEWAY_ALLOWED_ORIGINS`: the origins of `--site-url` and of each `--redirect-url`, and those of

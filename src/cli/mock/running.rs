@@ -25,6 +25,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(super) enum StartMockError {
     #[error("cannot listen on {address}: {source}")]
     Listen { address: SocketAddr, source: io::Error },
+    #[error("cannot start the tokio runtime: {0}")]
+    Runtime(io::Error),
     #[error("the signal handlers could not be installed: {0}")]
     Signals(io::Error),
     #[error(transparent)]
@@ -76,9 +78,9 @@ impl RunningMock {
         Ok(Self { mock, local_url, algorithm, allowed_origins, gateway: None, _server: server })
     }
 
-    /// Starts a gateway in front of the mock, at `address` or, if its port is in use, at a free one, and prints its URL. Its
-    /// clock is the mock's, so that a test which advances that clock finds the access token expired at both. `secret` is the
-    /// shared secret, if it is known.
+    /// Starts a gateway in front of the mock, at `address` or, if its port is in use, at a free one, and prints its
+    /// URL. Its clock is the mock's, so that a test which advances that clock finds the access token expired at both.
+    /// `secret` is the shared secret, if it is known.
     pub(super) fn start_gateway(
         &mut self,
         address: SocketAddr,
@@ -112,7 +114,7 @@ impl RunningMock {
         let client = reqwest::Client::builder().no_proxy().timeout(TIME_TO_ANSWER).build();
         let client = client.map_err(|_| StartMockError::Client)?;
         let gateway = self.gateway_url().map(|url| format!("{url}/readyz"));
-        // The mock does not log the calls of control routes, so a test does not see this one.
+        // The mock does not log the calls of control endpoints, so a test does not see this one.
         for url in [Some(format!("{}/mock/project", self.local_url)), gateway].into_iter().flatten()
         {
             let answers = async {

@@ -2,11 +2,13 @@
 //! configuration of the Supabase CLI.
 //!
 //! There is no flag for these settings, whose effect a test gets in another way:
-//! - the rate limits by the client's address: a fault answers any request with 429 and the code `over_request_rate_limit`;
-//! - the text messages that cannot be sent, and the access token hook: an error of the server, which a fault gives, too;
-//! - the people behind the identity providers: the page of consent takes any address;
-//! - the features that the mock does not have, and GoTrue's own list of CORS headers, which no browser behind Supabase's API
-//!   gateway meets.
+//! - the rate limits by the client's address: a fault answers any request with 429 and the code
+//!   `over_request_rate_limit`;
+//! - the text messages that cannot be sent, and the access token hook: an error of the server, which a fault gives,
+//!   too;
+//! - the people behind the identity providers: the consent page takes any address;
+//! - the features that the mock does not have, and GoTrue's own list of CORS headers, which no browser behind
+//!   Supabase's API gateway meets.
 
 use std::time::Duration;
 
@@ -43,7 +45,7 @@ pub(super) struct SettingsArgs {
     /// Phone number whose code is always the same, such as 15550100001=123456; can be repeated
     #[arg(long = "test-otp", value_name = "PHONE=CODE", value_parser = test_otp)]
     test_otps: Vec<(String, String)>,
-    /// Least length of a password [default: 6]
+    /// Least length of a password in bytes [default: 6]
     #[arg(long, value_name = "NUMBER")]
     password_length: Option<usize>,
     /// Kinds of characters that a password needs
@@ -109,7 +111,8 @@ enum PasswordRequirements {
 }
 
 impl PasswordRequirements {
-    /// The sets of characters of which a password needs one each, as Supabase sets `GOTRUE_PASSWORD_REQUIRED_CHARACTERS`.
+    /// The sets of characters of which a password needs one each, as Supabase sets
+    /// `GOTRUE_PASSWORD_REQUIRED_CHARACTERS`.
     fn characters(self) -> Vec<String> {
         const LOWER: &str = "abcdefghijklmnopqrstuvwxyz";
         const UPPER: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZ";

@@ -83,7 +83,7 @@ export function claimsOf(accessToken) {
   return decode(accessToken.split(".")[1]);
 }
 
-// Sends requests to GoTrue and to the mock's control routes.
+// Sends requests to GoTrue and to the mock's control endpoints.
 
 class Refused extends Error {}
 

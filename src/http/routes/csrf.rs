@@ -141,8 +141,8 @@ impl Bindings {
     }
 
     /// The bindings that may be valid after [`remove_forged`]: GoTrue may refuse the token of any session that the
-    /// gateway did not verify, so there is a binding for each subset of them. `None` if all sessions are verified, or if
-    /// so many are not that there would be too many subsets.
+    /// gateway did not verify, so there is a binding for each subset of them. `None` if all sessions are verified, or
+    /// if so many are not that there would be too many subsets.
     pub(super) fn after_any_removal(sessions: &[Session]) -> Option<Vec<Binding>> {
         let is_verified = |session: &&Session| session.signature == SignatureStatus::Verified;
         let (verified, unverified): (Vec<_>, Vec<_>) = sessions.iter().partition(is_verified);

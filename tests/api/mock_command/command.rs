@@ -119,8 +119,8 @@ fn a_signal_is_passed_on_to_the_command_and_the_mock_waits_for_it(#[case] signal
     assert_eq!(child.wait().unwrap().code(), Some(9));
 }
 
-/// `script` runs the mock in a terminal, and `setsid` keeps the command out of the terminal's foreground, so that a SIGINT
-/// which the command gets can only come from the mock.
+/// `script` runs the mock in a terminal, and `setsid` keeps the command out of the terminal's foreground, so that a
+/// SIGINT which the command gets can only come from the mock.
 #[test]
 fn ctrl_c_is_not_passed_on_because_the_terminal_sends_it_to_the_command_itself() {
     let traps = "for s in INT HUP TERM; do trap \"echo got $s\" $s; done; trap 'echo got TERM; exit 9' TERM";

@@ -1,4 +1,5 @@
-//! The flags for the settings of GoTrue, by their effect. The unit tests of the flags compare every one with its setting.
+//! The flags for the settings of GoTrue, by their effect. The unit tests of the flags compare every one with its
+//! setting.
 
 use serde_json::{Value, json};
 

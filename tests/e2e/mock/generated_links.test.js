@@ -24,11 +24,11 @@ async function followed(world, link) {
   return dataOf(auth.setSession(Object.fromEntries(new URLSearchParams(hash.slice(1)))));
 }
 
-for (const { type, verification, params, existing } of [
-  { type: "signup", verification: "signup", params: { password: "a password" }, existing: false },
-  { type: "invite", verification: "invite", params: {}, existing: false },
-  { type: "magiclink", verification: "magiclink", params: {}, existing: true },
-  { type: "recovery", verification: "recovery", params: {}, existing: true },
+for (const { type, params, existing } of [
+  { type: "signup", params: { password: "a password" }, existing: false },
+  { type: "invite", params: {}, existing: false },
+  { type: "magiclink", params: {}, existing: true },
+  { type: "recovery", params: {}, existing: true },
 ]) {
   test(`a link of the type ${type} signs in by address, by code and by hash`, async () => {
     const world = mock.newWorld();
@@ -45,7 +45,7 @@ for (const { type, verification, params, existing } of [
       const { email } = existing ? await confirmedUser(world) : newUser();
       const link = { type, email, ...params, options: REDIRECT };
       const { user, properties } = await dataOf(world.admin().generateLink(link));
-      assert.equal(properties.verification_type, verification);
+      assert.equal(properties.verification_type, type);
       assert.equal(properties.redirect_to, REDIRECT.redirectTo);
 
       const verified = await verify(properties, { email });

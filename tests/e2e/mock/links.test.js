@@ -89,7 +89,7 @@ for (const flow of FLOWS) {
   });
 }
 
-test("a link that is opened again leads back with an error and signs nobody in", async (context) => {
+test("a link that is opened again leads back with an error and begins no session", async (context) => {
   const world = mock.newWorld();
   const { user: { email } } = await world.signedIn();
   const page = await openAuthPage(context, world, "implicit");

@@ -12,14 +12,14 @@ const SECURITY_KEY = no("needs a factor that `enroll` cannot make, since the moc
 export const METHODS = {
   auth: {
     initialize:
-      "links.test.js: a link that is opened again leads back with an error and signs nobody in",
+      "links.test.js: a link that is opened again leads back with an error and begins no session",
     isThrowOnErrorEnabled: no("reads an option of the client, and sends no request"),
     signUp: "sign_up.test.js: a sign-up that is confirmed at once signs the user in",
     signInAnonymously:
       "sign_in.test.js: an anonymous user becomes permanent by an address and a password",
     signInWithPassword: "sign_in.test.js: the right password begins a session of its own",
     signInWithOtp: "codes.test.js: a code by mail signs a user in once",
-    signInWithOAuth: "providers.test.js: a user signs in at a provider's page of consent by the ${flow} flow",
+    signInWithOAuth: "providers.test.js: a user signs in at a provider's consent page by the ${flow} flow",
     signInWithIdToken: "sign_in.test.js: an ID token that the mock's keys sign signs a new user in",
     signInWithSSO: `${MISSING}single sign-on and sign-ins by wallets are missing`,
     signInWithWeb3: `${MISSING}single sign-on and sign-ins by wallets are missing`,

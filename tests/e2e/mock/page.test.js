@@ -49,7 +49,7 @@ test("the page shows users, sessions and calls as they come", async (context) =>
   await section(tab, "Users").getByText("banned").waitFor();
   assert.ok((await world.user(session.user.id)).banned_until);
   await tab.getByRole("button", { name: "Reset everything" }).click();
-  await section(tab, "Users").getByText("Nobody has signed up").waitFor();
+  await section(tab, "Users").getByText("There is no user.").waitFor();
   assert.deepEqual(await world.users(), []);
   assert.equal(await tab.title(), "GoTrue mock");
   assert.deepEqual(problems, []);
@@ -107,7 +107,7 @@ for (const [name, options] of [
   ["dark", { colorScheme: "dark" }],
   ["phone", { viewport: { width: 390, height: 844 } }],
 ]) {
-  test(`the page fits a ${name} screen`, async (context) => {
+  test(`the page is no wider than the window (${name})`, async (context) => {
     const world = confirmingMock.newWorld();
     const { tab } = await openMockPage(context, world, options);
     const { auth } = await world.client();

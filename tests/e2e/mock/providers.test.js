@@ -1,4 +1,4 @@
-// Identity providers in Chromium: the mock's page of consent stands for all of them.
+// Identity providers in Chromium: the mock's consent page stands for all of them.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -9,7 +9,7 @@ import { mockOfFile } from "../harness/world.js";
 
 const mock = mockOfFile();
 
-// Signs in as this person on the page of consent.
+// Signs in as this person on the consent page.
 async function consent(tab, email) {
   await tab.getByLabel("E-mail address").fill(email);
   await tab.getByRole("button", { name: "Sign in", exact: true }).click();
@@ -26,7 +26,7 @@ async function leave(page, method, provider, options) {
 }
 
 for (const flow of ["implicit", "pkce"]) {
-  test(`a user signs in at a provider's page of consent by the ${flow} flow`, async (context) => {
+  test(`a user signs in at a provider's consent page by the ${flow} flow`, async (context) => {
     const world = mock.newWorld();
     const page = await openAuthPage(context, world, flow);
     await leave(page, "signInWithOAuth", "github", { redirectTo: `${page.url}/welcome` });
@@ -53,7 +53,7 @@ for (const flow of ["implicit", "pkce"]) {
     assert.equal((await page.session()).user.email, "bob@example.com");
   });
 
-  test(`a user links an identity on the page of consent by the ${flow} flow`, async (context) => {
+  test(`a user links an identity on the consent page by the ${flow} flow`, async (context) => {
     const world = mock.newWorld();
     const { user: credentials, session } = await world.signedIn();
     const page = await openAuthPage(context, world, flow);

@@ -1,6 +1,6 @@
 // Shows what the mock holds. Addresses are relative, so that the page of a world shows that world.
 
-const SHOWN = 200;
+const MAX_ROWS = 200;
 
 const byId = (id) => document.getElementById(id);
 
@@ -24,7 +24,7 @@ async function control(method, path, body) {
     byId("notice").textContent = "";
     return { answer, date: response.headers.get("Date") };
   } catch (error) {
-    byId("notice").textContent = `The mock did not do it: ${error.message}`;
+    byId("notice").textContent = `The request failed: ${error.message}`;
     throw error;
   }
 }
@@ -109,7 +109,7 @@ function show(id, items) {
   list.closest("section").classList.toggle("is-empty", items.length === 0);
 }
 
-const newest = (list) => list.slice(-SHOWN).reverse();
+const newest = (list) => list.slice(-MAX_ROWS).reverse();
 
 let clock = Date.now();
 
@@ -138,9 +138,10 @@ function showCalls(calls) {
   show("calls", items);
 }
 
-/** Refreshes the page once for all changes that come while it refreshes. */
 let refreshing;
 let isStale = false;
+
+/** Refreshes the page once for all changes that come while it refreshes. */
 function refreshSoon() {
   isStale = true;
   refreshing ??= (async () => {

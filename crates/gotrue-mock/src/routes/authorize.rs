@@ -1,5 +1,5 @@
-//! `GET /authorize` and `GET /user/identities/authorize`: begins a sign-in at an identity provider, or the linking of an
-//! identity. The mock is the provider itself, so both lead to its consent page.
+//! `GET /authorize` and `GET /user/identities/authorize`: begins a sign-in at an identity provider, or the linking of
+//! an identity. The mock is the provider itself, so both lead to its consent page.
 
 use axum::{
     Json,
@@ -21,10 +21,8 @@ use crate::{
     mock::Mock,
     redirect::{encoded, redirect},
     request::query_parameter,
-    routes::{
-        identities::check_linking,
-        settings::{PROVIDERS, UNLISTED_PROVIDERS},
-    },
+    routes::identities::check_linking,
+    settings::{PROVIDERS, UNLISTED_PROVIDERS},
 };
 
 /// The mock's name at the identity providers.

@@ -1,4 +1,4 @@
-//! The handlers of the control routes under `/mock`, by which a test reads and changes the mock.
+//! The handlers of the control endpoints under `/mock`, by which a test reads and changes the mock.
 
 use std::{fmt::Display, time::Duration};
 
@@ -19,14 +19,15 @@ use uuid::Uuid;
 
 use crate::{
     calls::Call,
+    clock::timestamp,
     faults::Fault,
     mock::Mock,
     outbox::Mail,
     session_expiry::SessionExpiry,
-    user::{User, UserView, timestamp},
+    user::{User, UserView},
 };
 
-/// An error of a control route, answered with a status and `{"message":"…"}`.
+/// An error of a control endpoint, answered with a status and `{"message":"…"}`.
 pub(crate) struct ControlError {
     status: StatusCode,
     message: String,

@@ -1,5 +1,5 @@
-//! GoTrue's endpoints that the mock does not have. Each is answered with status 501 and its name, unless the settings switch
-//! its feature off: then the answer is GoTrue's.
+//! GoTrue's endpoints that the mock does not have. Each is answered with status 501 and its name, unless the settings
+//! switch its feature off: then the answer is GoTrue's.
 
 use axum::{
     Router,

@@ -1,4 +1,4 @@
-//! The GoTrue mock: its control routes, its signing keys and its seed.
+//! The GoTrue mock: its control endpoints and its signing keys.
 
 #![expect(
     clippy::indexing_slicing,
@@ -7,7 +7,7 @@
 )]
 
 use axum::http::{Method, StatusCode};
-use gotrue_mock::{Algorithm, Options, SigningKeys};
+use gotrue_mock::{Algorithm, Options, Settings, SigningKeys};
 use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -22,7 +22,7 @@ async fn kid(mock: &RunningMock) -> Value {
 
 #[tokio::test]
 async fn reset_removes_all_state() {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     let session = mock.sign_up();
     let first_kid = kid(&mock).await;
     mock.post("/mock/keys/rotate", json!({})).await;
@@ -38,8 +38,8 @@ async fn reset_removes_all_state() {
 }
 
 #[tokio::test]
-async fn calls_lists_all_requests_except_those_to_control_routes() {
-    let mock = RunningMock::start(Options::default()).await;
+async fn calls_lists_all_requests_except_those_to_control_endpoints() {
+    let mock = RunningMock::start_default().await;
     let headers = [("x-mark", "one"), ("x-mark", "two")];
     let body = json!({"mark": "body"}).to_string();
     mock.send(Method::POST, "/auth/v1/logout?scope=local", &headers, Some(body.clone())).await;
@@ -58,7 +58,7 @@ async fn calls_lists_all_requests_except_those_to_control_routes() {
 
 #[tokio::test]
 async fn sessions_are_listed_in_the_order_of_their_creation() {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     let user = mock.mock.create_user("Someone@Example.com", PASSWORD);
     let begun: Vec<_> =
         (0..5).map(|_| mock.mock.sign_in(user).unwrap().session_id.to_string()).collect();
@@ -73,7 +73,7 @@ async fn sessions_are_listed_in_the_order_of_their_creation() {
 
 #[tokio::test]
 async fn deleting_a_session_keeps_the_users_other_sessions() {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     let one = mock.sign_up();
     let other = mock.mock.sign_in(one.user_id).unwrap();
     let path = format!("/mock/sessions/{}", one.session_id);
@@ -85,7 +85,7 @@ async fn deleting_a_session_keeps_the_users_other_sessions() {
 
 #[tokio::test]
 async fn deleting_a_user_deletes_the_sessions_and_frees_the_address() {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     let user = mock.mock.create_user("someone@example.com", PASSWORD);
     let session = mock.mock.sign_in(user).unwrap();
     let path = format!("/mock/users/{user}");
@@ -97,7 +97,7 @@ async fn deleting_a_user_deletes_the_sessions_and_frees_the_address() {
 
 #[tokio::test]
 async fn a_banned_user_cannot_sign_in_and_keeps_the_session() {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     let user = mock.mock.create_user("someone@example.com", PASSWORD);
     let session = mock.mock.sign_in(user).unwrap();
     let path = format!("/mock/users/{user}/ban");
@@ -114,7 +114,7 @@ async fn a_banned_user_cannot_sign_in_and_keeps_the_session() {
 #[case::a_session(Method::DELETE, "/mock/sessions/ID")]
 #[tokio::test]
 async fn an_unknown_id_is_not_found(#[case] method: Method, #[case] path: &str) {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     for id in [Uuid::new_v4().to_string(), "no-uuid".to_owned()] {
         let response = mock.send(method.clone(), &path.replace("ID", &id), &[], None).await;
         assert_eq!(response.status, StatusCode::NOT_FOUND);
@@ -143,7 +143,7 @@ async fn after_a_rotation_only_the_new_key_verifies(
 
 #[tokio::test]
 async fn a_kept_old_key_stays_in_the_key_set_and_verifies() {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     let oldest = mock.sign_up();
     let keep = json!({"keep_old": true});
     let old_kid = kid(&mock).await;
@@ -167,24 +167,6 @@ async fn a_kept_old_key_stays_in_the_key_set_and_verifies() {
     assert_eq!(mock.logout(&last.access_token).await.code(), "bad_jwt");
     let refused = mock.post("/mock/keys/rotate", json!([1])).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
-}
-
-#[tokio::test]
-async fn the_same_seed_gives_the_same_ids_and_refresh_tokens_in_every_run_and_after_a_reset() {
-    let first = RunningMock::start(Options { seed: Some(7), ..Options::default() }).await;
-    let again = RunningMock::start(Options { seed: Some(7), ..Options::default() }).await;
-    let other = RunningMock::start(Options { seed: Some(8), ..Options::default() }).await;
-    let unseeded = RunningMock::start(Options::default()).await;
-    let ids = |mock: &RunningMock| {
-        let session = mock.sign_up();
-        (session.user_id, session.session_id, session.refresh_token)
-    };
-    let expected = ids(&first);
-    assert_eq!(ids(&again), expected);
-    assert_ne!(ids(&other), expected);
-    assert_ne!(ids(&unseeded), expected);
-    first.mock.reset();
-    assert_eq!(ids(&first), expected);
 }
 
 #[rstest]
@@ -214,12 +196,24 @@ fn invalid_signing_keys_are_refused(#[case] json: &str) {
     SigningKeys::from_json(json).unwrap_err();
 }
 
-#[test]
-fn debug_output_contains_no_private_key() {
+#[tokio::test]
+async fn debug_output_contains_no_private_key_code_or_token() {
+    let fixed_codes = [("15550100001".to_owned(), "271828".to_owned())].into();
+    let settings = Settings { confirms_emails: false, fixed_codes, ..Settings::default() };
+    let options = Options { settings, ..Options::default() };
+    let mock = RunningMock::start(options.clone()).await;
+    mock.post("/auth/v1/otp", json!({"email": "ann@example.com"})).await;
+    let mail = mock.mock.mails().pop().unwrap();
+    mock.get("/auth/v1/verify?token=the-token&type=signup").await;
+    let shown = format!("{options:?} {:?} {mail:?}", mock.mock.calls());
+    assert!(shown.contains("GET /auth/v1/verify"), "{shown}");
+
     let keys: Value = serde_json::from_str(KEYS).unwrap();
-    let shown = format!("{:?}", Options::default());
-    for key in ["ES256", "RS256", "EdDSA"] {
-        assert!(!shown.contains(keys[key]["d"].as_str().unwrap()), "{shown}");
+    let keys = ["ES256", "RS256", "EdDSA"].map(|name| keys[name]["d"].as_str().unwrap());
+    let (hash, link) = (mail.token_hash.as_deref().unwrap(), mail.link.as_deref().unwrap());
+    let others = ["271828", "the-token", &*mail.token, hash, link];
+    for secret in keys.into_iter().chain(others) {
+        assert!(!shown.contains(secret), "{shown}");
     }
 }
 

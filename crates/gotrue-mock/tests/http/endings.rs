@@ -1,8 +1,6 @@
 //! How sessions end in the GoTrue mock, as in a real GoTrue: by time, by the clean-up of refresh tokens, by
 //! session limits, and by logouts that are repeated or run at the same time as a refresh.
 
-#![expect(clippy::unwrap_used, reason = "a helper that panics makes its test fail, as it should")]
-
 use axum::http::{Method, StatusCode};
 use gotrue_mock::Options;
 use rstest::rstest;
@@ -11,24 +9,13 @@ use uuid::Uuid;
 
 use crate::harness::{MockResponse, RunningMock};
 
-async fn start() -> RunningMock {
-    RunningMock::start(Options::default()).await
-}
-
-/// Refreshes a session with its refresh token; returns the new refresh token.
-async fn refreshed(mock: &RunningMock, token: &str) -> String {
-    let response = mock.refresh(token).await;
-    assert_eq!(response.status, StatusCode::OK, "{}", response.body);
-    response.json()["refresh_token"].as_str().unwrap().to_owned()
-}
-
 async fn advance(mock: &RunningMock, by: &str) -> MockResponse {
     mock.post("/mock/clock", json!({"advance": by})).await
 }
 
 #[tokio::test]
 async fn an_advanced_clock_expires_tokens_and_changes_every_date_until_a_reset() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let session = mock.sign_up();
     let response = advance(&mock, "30m").await;
     assert_eq!(
@@ -65,7 +52,7 @@ async fn an_advanced_clock_expires_tokens_and_changes_every_date_until_a_reset()
 #[case::more_than_a_thousand_years(json!({"advance": "1001years"}))]
 #[tokio::test]
 async fn an_invalid_advance_leaves_the_clock_unchanged(#[case] body: Value) {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let response = mock.post("/mock/clock", body).await;
     assert_eq!(response.status, StatusCode::BAD_REQUEST, "{}", response.body);
     assert_eq!(response.header("date"), Some("Sat, 21 Nov 2026 09:47:58 GMT"));
@@ -74,10 +61,10 @@ async fn an_invalid_advance_leaves_the_clock_unchanged(#[case] body: Value) {
 /// GoTrue's clean-up deletes refresh tokens that were revoked over 24 hours ago.
 #[tokio::test]
 async fn the_clean_up_deletes_used_refresh_tokens_after_a_day_and_keeps_the_session() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let session = mock.sign_up();
-    let parent = refreshed(&mock, &session.refresh_token).await;
-    let active = refreshed(&mock, &parent).await;
+    let parent = mock.refresh_successfully(&session.refresh_token).await;
+    let active = mock.refresh_successfully(&parent).await;
     let clean_up = async || mock.post("/mock/cleanup", json!({})).await.json();
     advance(&mock, "24h").await;
     assert_eq!(
@@ -119,7 +106,7 @@ async fn an_expired_session_is_not_refreshed_and_not_deleted(
     #[case] body: &str,
     #[case] message: &str,
 ) {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let session = mock.sign_up();
     let other = mock.mock.sign_in(session.user_id).unwrap();
     let path = format!("/mock/sessions/{}/expire", session.session_id);
@@ -132,7 +119,7 @@ async fn an_expired_session_is_not_refreshed_and_not_deleted(
         let id = session.session_id.to_string();
         assert_eq!(refused.header("sb-auth-session-id"), Some(&*id));
     }
-    refreshed(&mock, &other.refresh_token).await;
+    mock.refresh_successfully(&other.refresh_token).await;
     assert!(mock.mock.session_alive(session.session_id));
     assert_eq!(mock.logout(&session.access_token).await.status, StatusCode::NO_CONTENT);
     assert!(!mock.mock.session_alive(session.session_id));
@@ -140,12 +127,12 @@ async fn an_expired_session_is_not_refreshed_and_not_deleted(
 
 #[tokio::test]
 async fn an_expiry_with_an_unknown_reason_or_session_is_refused() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let session = mock.sign_up();
     let path = format!("/mock/sessions/{}/expire", session.session_id);
     let refused = mock.post(&path, json!({"reason": "boredom"})).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
-    refreshed(&mock, &session.refresh_token).await;
+    mock.refresh_successfully(&session.refresh_token).await;
     for id in [Uuid::new_v4().to_string(), "no-uuid".to_owned()] {
         let response = mock.post(&format!("/mock/sessions/{id}/expire"), json!({})).await;
         assert_eq!(response.status, StatusCode::NOT_FOUND);
@@ -155,7 +142,7 @@ async fn an_expiry_with_an_unknown_reason_or_session_is_refused() {
 /// A fault can make the mock return the error code `session_expired` for a session that has not expired.
 #[tokio::test]
 async fn a_fault_answers_a_refresh_with_session_expired() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let session = mock.sign_up();
     let fault = json!({
         "operation": "token", "kind": "status", "status": 400, "code": "session_expired", "times": 1
@@ -164,12 +151,12 @@ async fn a_fault_answers_a_refresh_with_session_expired() {
     let refused = mock.refresh(&session.refresh_token).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::BAD_REQUEST, "session_expired"));
     assert!(mock.mock.session_alive(session.session_id));
-    refreshed(&mock, &session.refresh_token).await;
+    mock.refresh_successfully(&session.refresh_token).await;
 }
 
 #[tokio::test]
 async fn a_second_local_logout_finds_no_session_and_ends_no_other() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let own = mock.sign_up();
     let other = mock.mock.sign_in(own.user_id).unwrap();
     assert_eq!(mock.logout(&own.access_token).await.status, StatusCode::NO_CONTENT);
@@ -182,7 +169,7 @@ async fn a_second_local_logout_finds_no_session_and_ends_no_other() {
 /// session.
 #[tokio::test]
 async fn no_session_survives_a_global_logout_by_a_refresh() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     for _ in 0..20 {
         let own = mock.sign_up();
         let mut client = mock.mock.sign_in(own.user_id).unwrap().refresh_token;
@@ -206,7 +193,7 @@ async fn no_session_survives_a_global_logout_by_a_refresh() {
 
 #[tokio::test]
 async fn the_version_is_configurable_and_a_fault_can_change_it() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let health = async || mock.get("/auth/v1/health").await.json();
     let expected = json!({
         "version": "v2.180.0",

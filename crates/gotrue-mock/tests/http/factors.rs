@@ -5,15 +5,11 @@
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use gotrue_mock::{Options, Settings, Tokens};
+use gotrue_mock::{Settings, Tokens};
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::harness::{MockResponse, PASSWORD, RunningMock};
-
-async fn start(settings: Settings) -> RunningMock {
-    RunningMock::start(Options { settings, ..Options::default() }).await
-}
 
 async fn send(mock: &RunningMock, session: &Tokens, path: &str, body: Value) -> MockResponse {
     let path = format!("/auth/v1/factors{path}");
@@ -32,7 +28,9 @@ async fn enrol(mock: &RunningMock, session: &Tokens, body: Value) -> String {
 #[tokio::test]
 async fn a_client_has_a_burst_of_30_and_15_a_minute(#[case] action: &str, #[case] body: Value) {
     let header = Some("x-client".to_owned());
-    let mock = start(Settings { rate_limit_header: header, ..Settings::default() }).await;
+    let mock =
+        RunningMock::start_with(Settings { rate_limit_header: header, ..Settings::default() })
+            .await;
     let session = mock.sign_up();
     let id = enrol(&mock, &session, json!({"factor_type": "totp"})).await;
     let path = format!("/auth/v1/factors/{id}/{action}");
@@ -60,7 +58,9 @@ async fn a_client_has_a_burst_of_30_and_15_a_minute(#[case] action: &str, #[case
 #[tokio::test]
 async fn a_factor_gets_one_text_message_in_the_interval() {
     let interval = Duration::from_mins(1);
-    let mock = start(Settings { factor_text_interval: interval, ..Settings::default() }).await;
+    let mock =
+        RunningMock::start_with(Settings { factor_text_interval: interval, ..Settings::default() })
+            .await;
     let session = mock.sign_up();
     let body = json!({"factor_type": "phone", "phone": "+491701234567"});
     let path = format!("/{}/challenge", enrol(&mock, &session, body).await);
@@ -76,7 +76,7 @@ async fn a_factor_gets_one_text_message_in_the_interval() {
 
 #[tokio::test]
 async fn an_authenticator_needs_an_address_for_its_picture() {
-    let mock = start(Settings::default()).await;
+    let mock = RunningMock::start_default().await;
     let body = json!({"phone": "+491701234567", "password": PASSWORD});
     let token = mock.post("/auth/v1/signup", body).await.json()["access_token"].clone();
     let enrolment = Some(json!({"factor_type": "totp"}));
@@ -88,12 +88,12 @@ async fn an_authenticator_needs_an_address_for_its_picture() {
 
 #[tokio::test]
 async fn a_factor_without_a_name_has_no_member_for_it_and_goes_with_a_soft_deletion() {
-    let mock = start(Settings::default()).await;
+    let mock = RunningMock::start_default().await;
     let session = mock.sign_up();
     enrol(&mock, &session, json!({"factor_type": "totp"})).await;
     let named = json!({"factor_type": "totp", "friendly_name": "phone"});
     enrol(&mock, &session, named).await;
-    let admin = mock.mock.sign(&json!({"role": "service_role"})).unwrap();
+    let admin = mock.admin_token();
     let path = format!("/auth/v1/admin/users/{}", session.user_id);
     let factors = async || {
         let path = format!("{path}/factors");

@@ -8,7 +8,7 @@ use std::{
 };
 
 use axum::http::{Method, StatusCode};
-use gotrue_mock::{Options, Tokens};
+use gotrue_mock::Tokens;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::{
@@ -19,7 +19,7 @@ use tokio::{
 use crate::harness::RunningMock;
 
 async fn with_fault(fault: Value) -> (RunningMock, Tokens) {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     let session = mock.sign_up();
     let injected = mock.post("/mock/faults", fault).await;
     assert_eq!(injected.status, StatusCode::NO_CONTENT, "{}", injected.body);
@@ -146,7 +146,7 @@ async fn garbage_is_not_http() {
 }
 
 #[tokio::test]
-async fn a_redirect_leads_to_the_mock_and_the_call_log_shows_who_followed_it() {
+async fn a_redirect_leads_to_the_mock_and_the_call_log_shows_the_request_that_followed_it() {
     let (mock, session) = with_fault(json!({"operation": "logout", "kind": "redirect"})).await;
     let response = mock.logout(&session.access_token).await;
     assert_eq!(response.status, StatusCode::TEMPORARY_REDIRECT);
@@ -229,7 +229,7 @@ async fn faults_act_one_after_the_other() {
 #[case::negative_seconds(json!({"operation": "logout", "kind": "delay", "seconds": -1}))]
 #[tokio::test]
 async fn an_invalid_fault_is_refused_and_changes_nothing(#[case] fault: Value) {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     let refused = mock.post("/mock/faults", fault).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{}", refused.body);
     let session = mock.sign_up();

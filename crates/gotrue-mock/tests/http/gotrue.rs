@@ -1,12 +1,6 @@
 //! Behaviour of the real GoTrue that the mock must have although no recording shows it: families of refresh
 //! tokens, sign-up, tokens, CORS.
 
-#![expect(
-    clippy::indexing_slicing,
-    clippy::unwrap_used,
-    reason = "a helper that panics makes its test fail, as it should"
-)]
-
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
@@ -18,35 +12,24 @@ use crate::harness::{MockResponse, PASSWORD, RunningMock};
 
 const OVER_TEN_SECONDS: Duration = Duration::from_secs(11);
 
-async fn start() -> RunningMock {
-    RunningMock::start(Options::default()).await
-}
-
-/// Refreshes a session with its refresh token; returns the new refresh token.
-async fn refreshed(mock: &RunningMock, token: &str) -> String {
-    let response = mock.refresh(token).await;
-    assert_eq!(response.status, StatusCode::OK, "{}", response.body);
-    response.json()["refresh_token"].as_str().unwrap().to_owned()
-}
-
 #[tokio::test]
 async fn the_parent_of_the_active_token_returns_the_active_token() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let parent = mock.sign_up().refresh_token;
-    let active = refreshed(&mock, &parent).await;
+    let active = mock.refresh_successfully(&parent).await;
     mock.advance_time(Duration::from_hours(1));
-    assert_eq!(refreshed(&mock, &parent).await, active);
+    assert_eq!(mock.refresh_successfully(&parent).await, active);
 }
 
 #[tokio::test]
 async fn an_older_refresh_token_works_for_ten_seconds() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let old = mock.sign_up().refresh_token;
-    let parent = refreshed(&mock, &old).await;
-    refreshed(&mock, &parent).await;
+    let parent = mock.refresh_successfully(&old).await;
+    mock.refresh_successfully(&parent).await;
     mock.advance_time(Duration::from_secs(10));
-    refreshed(&mock, &old).await;
-    refreshed(&mock, &old).await;
+    mock.refresh_successfully(&old).await;
+    mock.refresh_successfully(&old).await;
     mock.advance_time(OVER_TEN_SECONDS);
     // The active token now descends from `old`, so `parent` is no longer the parent of the active token.
     assert_eq!(mock.refresh(&parent).await.code(), "refresh_token_already_used");
@@ -55,10 +38,10 @@ async fn an_older_refresh_token_works_for_ten_seconds() {
 #[tokio::test]
 async fn a_refresh_token_used_too_late_revokes_its_family_after_ten_seconds_and_keeps_the_session()
 {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let session = mock.sign_up();
-    let parent = refreshed(&mock, &session.refresh_token).await;
-    let active = refreshed(&mock, &parent).await;
+    let parent = mock.refresh_successfully(&session.refresh_token).await;
+    let active = mock.refresh_successfully(&parent).await;
     mock.advance_time(OVER_TEN_SECONDS);
     let refused = mock.refresh(&session.refresh_token).await;
     assert_eq!(
@@ -72,14 +55,14 @@ async fn a_refresh_token_used_too_late_revokes_its_family_after_ten_seconds_and_
 
 #[tokio::test]
 async fn the_active_token_of_a_revoked_family_works_for_ten_more_seconds() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let old = mock.sign_up().refresh_token;
-    let parent = refreshed(&mock, &old).await;
-    let active = refreshed(&mock, &parent).await;
+    let parent = mock.refresh_successfully(&old).await;
+    let active = mock.refresh_successfully(&parent).await;
     mock.advance_time(OVER_TEN_SECONDS);
     mock.refresh(&old).await;
     mock.advance_time(Duration::from_secs(9));
-    refreshed(&mock, &active).await;
+    mock.refresh_successfully(&active).await;
 }
 
 #[tokio::test]
@@ -97,7 +80,7 @@ async fn an_access_token_is_accepted_until_its_last_second() {
 
 #[tokio::test]
 async fn a_token_that_is_not_valid_yet_is_refused() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let session = mock.sign_up();
     let claims = json!({
         "sub": session.user_id, "session_id": session.session_id, "nbf": 1_795_254_478 + 5
@@ -119,7 +102,7 @@ async fn the_authorization_header_is_parsed_as_gotrue_parses_it(
     #[case] authorization: &str,
     #[case] expected: StatusCode,
 ) {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let session = mock.sign_up();
     let authorization = authorization.replace("TOKEN", &session.access_token);
     let headers = [("authorization", authorization.as_str())];
@@ -133,7 +116,7 @@ async fn the_authorization_header_is_parsed_as_gotrue_parses_it(
 
 #[tokio::test]
 async fn an_empty_scope_ends_all_sessions_of_the_user() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let (one, other) = (mock.sign_up(), mock.sign_up());
     mock.mock.sign_in(one.user_id).unwrap();
     let bearer = format!("Bearer {}", one.access_token);
@@ -145,7 +128,7 @@ async fn an_empty_scope_ends_all_sessions_of_the_user() {
 
 #[tokio::test]
 async fn a_global_logout_by_an_ended_session_is_refused_and_ends_no_other() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let ended_session = mock.sign_up();
     let other = mock.mock.sign_in(ended_session.user_id).unwrap();
     assert!(mock.mock.delete_session(ended_session.session_id));
@@ -168,7 +151,7 @@ async fn an_invalid_sign_up_is_refused(
     #[case] status: u16,
     #[case] code: &str,
 ) {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let someone = mock.mock.create_user("someone@example.com", PASSWORD);
     let refused = mock.post("/auth/v1/signup", body).await;
     assert_eq!(
@@ -181,7 +164,7 @@ async fn an_invalid_sign_up_is_refused(
 
 #[tokio::test]
 async fn a_weak_password_has_its_reasons_in_both_api_versions() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let body = json!({"email": "a@b.co", "password": "12345"}).to_string();
     let sign_up = async |headers: &[(&str, &str)]| -> MockResponse {
         mock.send(Method::POST, "/auth/v1/signup", headers, Some(body.clone())).await
@@ -195,7 +178,7 @@ async fn a_weak_password_has_its_reasons_in_both_api_versions() {
 
 #[tokio::test]
 async fn the_metadata_of_a_sign_up_is_in_every_access_token() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let body = json!({"email": "a@b.co", "password": PASSWORD, "data": {"shoe_size": 47}});
     let tokens = mock.post("/auth/v1/signup", body).await.json();
     assert_eq!(tokens["user"]["user_metadata"]["shoe_size"], 47);
@@ -211,7 +194,7 @@ async fn the_metadata_of_a_sign_up_is_in_every_access_token() {
 #[case::no_address(json!({"password": PASSWORD}), "validation_failed")]
 #[tokio::test]
 async fn an_invalid_sign_in_is_refused(#[case] credentials: Value, #[case] code: &str) {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let someone = mock.mock.create_user("someone@example.com", PASSWORD);
     let refused = mock.post("/auth/v1/token?grant_type=password", credentials).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::BAD_REQUEST, code));
@@ -220,7 +203,7 @@ async fn an_invalid_sign_in_is_refused(#[case] credentials: Value, #[case] code:
 
 #[tokio::test]
 async fn an_unknown_grant_type_is_refused() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let refused = mock.post("/auth/v1/token?grant_type=magic", json!({})).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::BAD_REQUEST, "invalid_credentials"));
 }
@@ -231,7 +214,7 @@ async fn an_unknown_grant_type_is_refused() {
 #[case::no_date("latest", None)]
 #[tokio::test]
 async fn the_closest_api_version_is_used(#[case] requested: &str, #[case] used: Option<&str>) {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let headers = [("x-supabase-api-version", requested)];
     let response = mock.send(Method::GET, "/auth/v1/user", &headers, None).await;
     assert_eq!(response.header("x-supabase-api-version"), used);
@@ -243,7 +226,7 @@ async fn the_closest_api_version_is_used(#[case] requested: &str, #[case] used: 
 #[case::the_control_routes("/mock/reset")]
 #[tokio::test]
 async fn a_preflight_is_answered_and_neither_logged_nor_acted_upon(#[case] path: &str) {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let session = mock.sign_up();
     let headers = [
         ("origin", "http://app.example.com"),
@@ -263,7 +246,7 @@ async fn a_preflight_is_answered_and_neither_logged_nor_acted_upon(#[case] path:
 #[case::the_control_routes("/mock/sessions")]
 #[tokio::test]
 async fn every_response_allows_other_origins(#[case] path: &str) {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let headers = [("origin", "http://app.example.com")];
     let response = mock.send(Method::GET, path, &headers, None).await;
     assert_eq!(response.header("access-control-allow-origin"), Some("*"));
@@ -275,7 +258,7 @@ async fn every_response_allows_other_origins(#[case] path: &str) {
 
 #[tokio::test]
 async fn the_date_header_follows_the_mocks_clock() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let date = async || mock.get("/auth/v1/health").await.header("date").map(ToOwned::to_owned);
     assert_eq!(date().await.as_deref(), Some("Sat, 21 Nov 2026 09:47:58 GMT"));
     mock.advance_time(Duration::from_mins(1));
@@ -284,11 +267,22 @@ async fn the_date_header_follows_the_mocks_clock() {
 
 #[tokio::test]
 async fn the_issuer_is_the_mocks_url_unless_another_is_given() {
-    let own = start().await;
+    let own = RunningMock::start_default().await;
     assert_eq!(own.mock.issuer(), format!("{}/auth/v1", own.mock.url()));
     let issuer = Some("https://project.example/auth/v1".to_owned());
     let given = Options { issuer, algorithm: Algorithm::EdDsa, ..Options::default() };
     let token = RunningMock::start(given).await.sign_up().access_token;
     let claims: Value = jsonwebtoken::dangerous::insecure_decode(token).unwrap().claims;
     assert_eq!(claims["iss"], "https://project.example/auth/v1");
+}
+
+#[tokio::test]
+async fn a_refresh_token_that_gotrue_cannot_parse_is_malformed_rather_than_unknown() {
+    let mock = RunningMock::start_default().await;
+    let session = mock.sign_up();
+    for token in ["A".repeat(60), format!("{}x", session.refresh_token)] {
+        assert_eq!(mock.refresh(&token).await.code(), "validation_failed", "{token}");
+    }
+    assert_eq!(mock.refresh("abcdefghij12").await.code(), "refresh_token_not_found");
+    assert_eq!(mock.refresh(&session.refresh_token).await.status, StatusCode::OK);
 }

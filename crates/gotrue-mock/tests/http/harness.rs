@@ -13,13 +13,21 @@ use std::{
 };
 
 use axum::http::{HeaderMap, Method, StatusCode};
-use gotrue_mock::{Mock, Options, Tokens};
+use gotrue_mock::{Mock, Options, Settings, Tokens};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 pub(crate) const PASSWORD: &str = "secret-password-1";
+
+/// A code challenge of PKCE with the method `plain`, which is its code verifier, too.
+pub(crate) const CHALLENGE: &str = "a-challenge-of-43-characters-or-more-as-it-has-to-be";
+
+/// The settings of a server that does not confirm addresses and numbers at once.
+pub(crate) fn unconfirmed() -> Settings {
+    Settings { confirms_emails: false, confirms_phones: false, ..Settings::default() }
+}
 
 /// A running mock, which stops when this is dropped.
 pub(crate) struct RunningMock {
@@ -49,6 +57,11 @@ impl MockResponse {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 
+    /// The address of a redirect; empty if the response is none.
+    pub(crate) fn location(&self) -> &str {
+        self.header("location").unwrap_or_default()
+    }
+
     /// The error code in the header `X-Sb-Error-Code`; empty if the response has none.
     pub(crate) fn code(&self) -> &str {
         self.header("x-sb-error-code").unwrap_or_default()
@@ -56,6 +69,15 @@ impl MockResponse {
 }
 
 impl RunningMock {
+    /// Starts a mock with the settings of a local project.
+    pub(crate) async fn start_default() -> Self {
+        Self::start(Options::default()).await
+    }
+
+    pub(crate) async fn start_with(settings: Settings) -> Self {
+        Self::start(Options { settings, ..Options::default() }).await
+    }
+
     pub(crate) async fn start(options: Options) -> Self {
         // 1,795,254,478 is 2026-11-21T09:47:58Z, in the minute in which the recordings were made.
         Self::start_at(options, UNIX_EPOCH + Duration::from_secs(1_795_254_478)).await
@@ -84,6 +106,11 @@ impl RunningMock {
 
     pub(crate) fn advance_time(&self, time: Duration) {
         *self.now.lock().unwrap() += time;
+    }
+
+    /// An access token of an administrator.
+    pub(crate) fn admin_token(&self) -> String {
+        self.mock.sign(&json!({"role": "service_role"})).unwrap()
     }
 
     /// Creates a user and a session of that user in the mock; returns the session's tokens.
@@ -153,5 +180,11 @@ impl RunningMock {
     pub(crate) async fn refresh(&self, token: &str) -> MockResponse {
         let body = json!({ "refresh_token": token });
         self.post("/auth/v1/token?grant_type=refresh_token", body).await
+    }
+    /// Refreshes a session with its refresh token, which must be valid. Returns the new refresh token.
+    pub(crate) async fn refresh_successfully(&self, token: &str) -> String {
+        let response = self.refresh(token).await;
+        assert_eq!(response.status, StatusCode::OK, "{}", response.body);
+        response.json()["refresh_token"].as_str().unwrap().to_owned()
     }
 }

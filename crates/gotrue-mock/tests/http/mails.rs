@@ -1,20 +1,14 @@
 //! `GET|DELETE /mock/mails` and `GET /mock/users`: the codes, the links and the users that a test needs to go on.
 
 use axum::http::{Method, StatusCode};
-use gotrue_mock::{Options, Settings};
+use gotrue_mock::Options;
 use serde_json::json;
 
-use crate::harness::{PASSWORD, RunningMock};
-
-async fn unconfirmed() -> RunningMock {
-    let settings =
-        Settings { confirms_emails: false, confirms_phones: false, ..Settings::default() };
-    RunningMock::start(Options { settings, ..Options::default() }).await
-}
+use crate::harness::{PASSWORD, RunningMock, unconfirmed};
 
 #[tokio::test]
 async fn the_mail_of_a_sign_up_has_a_code_and_a_link_that_works() {
-    let mock = unconfirmed().await;
+    let mock = RunningMock::start_with(unconfirmed()).await;
     let user = json!({"email": "ann@example.com", "password": "secret-password-1"});
     mock.post("/auth/v1/signup", user).await;
     let mails = mock.get("/mock/mails").await.json();
@@ -32,7 +26,7 @@ async fn the_mail_of_a_sign_up_has_a_code_and_a_link_that_works() {
 
 #[tokio::test]
 async fn a_text_message_has_a_code_and_the_newest_message_is_the_last() {
-    let mock = unconfirmed().await;
+    let mock = RunningMock::start_with(unconfirmed()).await;
     mock.post("/auth/v1/otp", json!({"email": "ann@example.com"})).await;
     mock.post("/auth/v1/otp", json!({"phone": "+491701234567"})).await;
     let mails = mock.get("/mock/mails").await.json();
@@ -45,7 +39,7 @@ async fn a_text_message_has_a_code_and_the_newest_message_is_the_last() {
 
 #[tokio::test]
 async fn deleted_mails_are_not_shown_but_their_codes_stay_valid() {
-    let mock = unconfirmed().await;
+    let mock = RunningMock::start_with(unconfirmed()).await;
     mock.post("/auth/v1/otp", json!({"email": "ann@example.com"})).await;
     let code = mock.get("/mock/mails").await.json()[0]["token"].clone();
     let deleted = mock.send(Method::DELETE, "/mock/mails", &[], None).await;
@@ -57,7 +51,7 @@ async fn deleted_mails_are_not_shown_but_their_codes_stay_valid() {
 
 #[tokio::test]
 async fn the_users_are_those_of_an_administrator_with_identities() {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     let signed_up = mock.sign_up();
     let users = mock.get("/mock/users").await.json();
     assert_eq!(users.as_array().unwrap().len(), 1);

@@ -1,7 +1,6 @@
 //! GoTrue's endpoints that the mock does not have.
 
 use axum::http::{Method, StatusCode};
-use gotrue_mock::Options;
 use rstest::rstest;
 
 use crate::harness::RunningMock;
@@ -14,7 +13,7 @@ use crate::harness::RunningMock;
 #[case::regeneration(Method::POST, "/factors/recovery-codes/regenerate")]
 #[tokio::test]
 async fn recovery_codes_are_not_taken_for_a_factor(#[case] method: Method, #[case] path: &str) {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     let token = mock.sign_up().access_token;
     let url = format!("/auth/v1{path}");
     let refused = mock.send(method.clone(), &url, &[], None).await;

@@ -1,7 +1,6 @@
 //! The endpoints on which a fault can act, GoTrue's own codes, and the list of faults.
 
 use axum::http::{Method, StatusCode};
-use gotrue_mock::Options;
 use rstest::rstest;
 use serde_json::json;
 
@@ -30,7 +29,7 @@ async fn a_fault_acts_on_the_endpoint_that_it_names_only(
     #[case] method: Method,
     #[case] path: &str,
 ) {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     let fault = json!({"operation": operation, "kind": "status", "status": 418, "times": 1});
     mock.post("/mock/faults", fault).await;
     assert_eq!(mock.get("/auth/v1/health").await.status, StatusCode::OK);
@@ -54,7 +53,7 @@ async fn a_code_brings_the_status_and_the_message_of_gotrue(
     #[case] status: u16,
     #[case] message: &str,
 ) {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     mock.post("/mock/faults", json!({"operation": "otp", "kind": "status", "code": code})).await;
     let version = [("x-supabase-api-version", "2024-01-01")];
     let response = mock.send(Method::POST, "/auth/v1/otp", &version, None).await;
@@ -65,7 +64,7 @@ async fn a_code_brings_the_status_and_the_message_of_gotrue(
 
 #[tokio::test]
 async fn a_status_and_a_message_of_the_fault_go_before_those_of_the_code() {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     mock.post(
         "/mock/faults",
         json!({"operation": "otp", "kind": "status", "status": 400, "code": "user_banned", "message": "Out"}),
@@ -78,7 +77,7 @@ async fn a_status_and_a_message_of_the_fault_go_before_those_of_the_code() {
 
 #[tokio::test]
 async fn the_list_of_faults_shows_what_is_left() {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     let lasting = json!({"operation": "otp", "kind": "hang"});
     mock.post("/mock/faults", lasting.clone()).await;
     mock.post("/mock/faults", json!({"operation": "user", "kind": "status", "times": 2})).await;
@@ -91,7 +90,7 @@ async fn the_list_of_faults_shows_what_is_left() {
 
 #[tokio::test]
 async fn the_refusal_of_an_unknown_operation_names_the_known_ones() {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     let refused = mock.post("/mock/faults", json!({"operation": "sign_up", "kind": "reset"})).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     for name in ["signup", "admin_users_factors", "jwks"] {

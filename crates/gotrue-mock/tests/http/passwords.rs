@@ -1,19 +1,16 @@
-//! Which sessions a password change ends in the GoTrue mock, as in the real GoTrue.
+//! Passwords in the GoTrue mock, as in the real GoTrue: which sessions a change ends, and which passwords its rules
+//! check.
 
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
-use gotrue_mock::{Options, Tokens};
+use gotrue_mock::{Settings, Tokens};
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use crate::harness::{PASSWORD, RunningMock};
 
 const NEW_PASSWORD: &str = "new-password-1";
-
-async fn start() -> RunningMock {
-    RunningMock::start(Options::default()).await
-}
 
 /// The expected results are those of the recordings `user-password`, `ending-minted-password` and
 /// `admin-password`.
@@ -25,7 +22,7 @@ async fn start() -> RunningMock {
     0
 )]
 #[case::by_an_administrator(
-    |mock: &RunningMock, _: &Tokens| mock.mock.sign(&json!({"role": "service_role"})).unwrap(),
+    |mock: &RunningMock, _: &Tokens| mock.admin_token(),
     "/auth/v1/admin/users/ID",
     0
 )]
@@ -35,7 +32,7 @@ async fn a_password_change_ends_all_other_sessions_of_the_user(
     #[case] path: &str,
     #[case] left: usize,
 ) {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let user = mock.mock.create_user("someone@example.com", PASSWORD);
     let [other, own] = [(); 2].map(|()| mock.mock.sign_in(user).unwrap());
     let stranger = mock.sign_up();
@@ -60,7 +57,7 @@ async fn a_password_change_ends_all_other_sessions_of_the_user(
 
 #[tokio::test]
 async fn tokens_of_users_and_the_anonymous_key_cannot_use_admin_routes() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let session = mock.sign_up();
     let path = format!("/auth/v1/admin/users/{}", session.user_id);
     let anon_key = mock.mock.sign(&json!({"role": "anon"})).unwrap();
@@ -85,7 +82,7 @@ async fn a_user_changes_addresses_and_metadata_and_no_session_ends(
     #[case] member: &str,
     #[case] value: Value,
 ) {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let own = mock.sign_up();
     let other = mock.mock.sign_in(own.user_id).unwrap();
     let token = &own.access_token;
@@ -97,7 +94,7 @@ async fn a_user_changes_addresses_and_metadata_and_no_session_ends(
 
 #[tokio::test]
 async fn a_password_change_by_an_ended_session_is_refused() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let own = mock.sign_up();
     let other = mock.mock.sign_in(own.user_id).unwrap();
     assert!(mock.mock.delete_session(own.session_id));
@@ -105,4 +102,21 @@ async fn a_password_change_by_an_ended_session_is_refused() {
     let refused = mock.send_with_token(Method::PUT, "/auth/v1/user", &own.access_token, body).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::FORBIDDEN, "session_not_found"));
     assert!(mock.mock.session_alive(other.session_id));
+}
+
+#[tokio::test]
+async fn the_rules_for_passwords_do_not_refuse_a_generated_one() {
+    let password_characters = vec!["!".to_owned()];
+    let mock =
+        RunningMock::start_with(Settings { password_characters, ..Settings::default() }).await;
+    let admin = mock.admin_token();
+    let path = "/auth/v1/admin/generate_link";
+    let body = json!({"type": "magiclink", "email": "ann@example.com"});
+    let made = mock.send_with_token(Method::POST, path, &admin, Some(body)).await;
+    assert_eq!(made.status, StatusCode::OK, "{}", made.body);
+    let body = json!({"type": "signup", "email": "bob@example.com", "password": PASSWORD});
+    let refused = mock.send_with_token(Method::POST, path, &admin, Some(body)).await;
+    assert_eq!(refused.json()["code"], "weak_password");
+    let code = mock.post("/auth/v1/otp", json!({"email": "carl@example.com"})).await;
+    assert_eq!(code.status, StatusCode::OK, "{}", code.body);
 }

@@ -5,16 +5,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use axum::http::StatusCode;
-use gotrue_mock::{Options, Person, Settings};
+use gotrue_mock::{Person, Settings};
 use serde_json::json;
 
-use crate::harness::{MockResponse, PASSWORD, RunningMock};
-
-const CHALLENGE: &str = "a-challenge-of-43-characters-or-more-as-it-has-to-be";
-
-async fn start(settings: Settings) -> RunningMock {
-    RunningMock::start(Options { settings, ..Options::default() }).await
-}
+use crate::harness::{CHALLENGE, MockResponse, PASSWORD, RunningMock};
 
 /// The settings of a server that confirms addresses by mails, with two people whose provider has not verified them.
 fn unverified() -> Settings {
@@ -27,15 +21,11 @@ fn unverified() -> Settings {
     Settings { confirms_emails: false, people: BTreeMap::from(people), ..Settings::default() }
 }
 
-fn location(response: &MockResponse) -> &str {
-    response.header("location").unwrap_or_default()
-}
-
 /// Goes to the provider. Returns the address of the callback.
 async fn callback(mock: &RunningMock, query: &str) -> String {
     let path = format!("/auth/v1/authorize?provider=google&{query}");
     let response = mock.get(&path).await;
-    location(&response).strip_prefix(mock.mock.url()).unwrap().to_owned()
+    response.location().strip_prefix(mock.mock.url()).unwrap().to_owned()
 }
 
 async fn sign_in(mock: &RunningMock, user: &str) -> MockResponse {
@@ -53,24 +43,24 @@ fn pkce(user: &str) -> String {
 
 #[tokio::test]
 async fn a_state_is_usable_once_also_after_the_exchange() {
-    let mock = start(Settings::default()).await;
+    let mock = RunningMock::start_default().await;
     let callback = callback(&mock, &pkce("ann")).await;
     let first = mock.get(&callback).await;
-    let code = location(&first).split("code=").nth(1).unwrap().to_owned();
+    let code = first.location().split("code=").nth(1).unwrap().to_owned();
     let second = mock.get(&callback).await;
-    assert!(location(&second).contains("error_code=flow_state_already_used"), "{second:?}");
+    assert!(second.location().contains("error_code=flow_state_already_used"), "{second:?}");
     assert_eq!(exchange(&mock, &code).await.status, StatusCode::OK);
     let third = mock.get(&callback).await;
-    assert!(location(&third).contains("error_code=bad_oauth_state"), "{third:?}");
+    assert!(third.location().contains("error_code=bad_oauth_state"), "{third:?}");
     assert_eq!(mock.mock.user_rows("ann@example.com").sessions_of_user, 1);
 }
 
 #[tokio::test]
 async fn the_time_for_an_exchange_begins_when_the_person_goes_to_the_provider() {
-    let mock = start(Settings::default()).await;
+    let mock = RunningMock::start_default().await;
     let callback = callback(&mock, &pkce("ann")).await;
     mock.advance_time(Duration::from_mins(4));
-    let code = location(&mock.get(&callback).await).split("code=").nth(1).unwrap().to_owned();
+    let code = mock.get(&callback).await.location().split("code=").nth(1).unwrap().to_owned();
     mock.advance_time(Duration::from_mins(2));
     let late = exchange(&mock, &code).await;
     assert_eq!(late.code(), "flow_state_expired", "{late:?}");
@@ -78,34 +68,36 @@ async fn the_time_for_an_exchange_begins_when_the_person_goes_to_the_provider() 
 
 #[tokio::test]
 async fn a_new_person_is_refused_where_sign_ups_are_disabled() {
-    let mock = start(Settings { allows_sign_ups: false, ..Settings::default() }).await;
+    let mock =
+        RunningMock::start_with(Settings { allows_sign_ups: false, ..Settings::default() }).await;
     mock.mock.create_user("ann@example.com", PASSWORD);
     let refused = sign_in(&mock, "bob@example.com").await;
     let expected = "error=access_denied&error_code=signup_disabled";
-    assert!(location(&refused).contains(expected), "{refused:?}");
+    assert!(refused.location().contains(expected), "{refused:?}");
     assert_eq!(mock.mock.find_user_id("bob@example.com"), None);
-    assert!(location(&sign_in(&mock, "ann@example.com").await).contains("#access_token="));
+    assert!(sign_in(&mock, "ann@example.com").await.location().contains("#access_token="));
 }
 
 #[tokio::test]
 async fn the_mail_to_an_unverified_person_counts_for_the_limit() {
-    let mock = start(Settings { mails_per_hour: Some(1), ..unverified() }).await;
+    let mock = RunningMock::start_with(Settings { mails_per_hour: Some(1), ..unverified() }).await;
     let first = sign_in(&mock, "ann").await;
     let expected = "error_code=provider_email_needs_verification";
-    assert!(location(&first).contains(expected), "{first:?}");
+    assert!(first.location().contains(expected), "{first:?}");
     assert!(mock.mock.find_user_id("ann@example.com").is_some());
     let second = sign_in(&mock, "bob").await;
-    assert!(location(&second).contains("error_code=over_email_send_rate_limit"), "{second:?}");
+    assert!(second.location().contains("error_code=over_email_send_rate_limit"), "{second:?}");
     assert_eq!(mock.mock.mails().len(), 1);
     assert_eq!(mock.mock.find_user_id("bob@example.com"), None);
 }
 
 #[tokio::test]
 async fn an_unconfirmed_user_loses_the_metadata_of_the_sign_up_to_a_verified_person() {
-    let mock = start(Settings { confirms_emails: false, ..Settings::default() }).await;
+    let mock =
+        RunningMock::start_with(Settings { confirms_emails: false, ..Settings::default() }).await;
     let credentials = json!({"email": "ann@example.com", "password": PASSWORD, "data": {"a": 1}});
     mock.post("/auth/v1/signup", credentials).await;
-    assert!(location(&sign_in(&mock, "ann@example.com").await).contains("#access_token="));
+    assert!(sign_in(&mock, "ann@example.com").await.location().contains("#access_token="));
     let users = mock.get("/mock/users").await.json();
     assert_eq!(users[0]["user_metadata"]["full_name"], "ann");
     assert!(users[0]["user_metadata"].get("a").is_none(), "{users}");
@@ -113,7 +105,7 @@ async fn an_unconfirmed_user_loses_the_metadata_of_the_sign_up_to_a_verified_per
 
 #[tokio::test]
 async fn a_known_identity_keeps_the_time_of_its_first_sign_in() {
-    let mock = start(Settings::default()).await;
+    let mock = RunningMock::start_default().await;
     sign_in(&mock, "ann@example.com").await;
     let times = async || {
         let users = mock.get("/mock/users").await.json();
@@ -130,10 +122,10 @@ async fn a_known_identity_keeps_the_time_of_its_first_sign_in() {
 
 #[tokio::test]
 async fn a_user_whose_number_alone_is_confirmed_loses_the_other_identities_to_a_person() {
-    let mock = start(Settings::default()).await;
+    let mock = RunningMock::start_default().await;
     mock.post("/auth/v1/signup", json!({"phone": "+491701234567", "password": PASSWORD})).await;
     let id = mock.mock.find_user_id("491701234567").unwrap();
-    let admin = mock.mock.sign(&json!({"role": "service_role"})).unwrap();
+    let admin = mock.admin_token();
     let path = format!("/auth/v1/admin/users/{id}");
     let body = Some(json!({"email": "ann@example.com"}));
     mock.send_with_token(axum::http::Method::PUT, &path, &admin, body).await;
@@ -143,10 +135,10 @@ async fn a_user_whose_number_alone_is_confirmed_loses_the_other_identities_to_a_
 
 #[tokio::test]
 async fn the_address_of_an_identity_is_taken_for_a_sign_up() {
-    let mock = start(Settings::default()).await;
+    let mock = RunningMock::start_default().await;
     sign_in(&mock, "ann@example.com").await;
     let id = mock.mock.find_user_id("ann@example.com").unwrap();
-    let admin = mock.mock.sign(&json!({"role": "service_role"})).unwrap();
+    let admin = mock.admin_token();
     let path = format!("/auth/v1/admin/users/{id}");
     let body = Some(json!({"email": "other@example.com", "email_confirm": true}));
     mock.send_with_token(axum::http::Method::PUT, &path, &admin, body).await;

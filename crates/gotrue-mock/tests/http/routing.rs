@@ -2,16 +2,11 @@
 //! no input makes it panic.
 
 use axum::http::{Method, StatusCode};
-use gotrue_mock::Options;
 use rstest::rstest;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::harness::RunningMock;
-
-async fn start() -> RunningMock {
-    RunningMock::start(Options::default()).await
-}
+use crate::harness::{PASSWORD, RunningMock};
 
 #[rstest]
 #[case::of_administrators(Method::PATCH, "/admin/users")]
@@ -23,7 +18,7 @@ async fn start() -> RunningMock {
 #[case::of_a_path_with_a_slash(Method::POST, "/reauthenticate/")]
 #[tokio::test]
 async fn a_wrong_method_needs_credentials_first(#[case] method: Method, #[case] path: &str) {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let path = format!("/auth/v1{path}");
     let refused = mock.send(method.clone(), &path, &[], None).await;
     assert_eq!((refused.status, refused.code()), (StatusCode::UNAUTHORIZED, "no_authorization"));
@@ -32,9 +27,9 @@ async fn a_wrong_method_needs_credentials_first(#[case] method: Method, #[case] 
 
 #[tokio::test]
 async fn a_wrong_method_is_405_after_the_rows_of_its_path_were_found() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let session = mock.sign_up();
-    let admin = mock.mock.sign(&json!({"role": "service_role"})).unwrap();
+    let admin = mock.admin_token();
     let (user, other) = (session.user_id, Uuid::new_v4());
     let token = &session.access_token;
     for (token, path, status) in [
@@ -62,7 +57,7 @@ async fn a_slash_at_the_end_is_a_path_of_its_own_unless_gotrue_mounts_the_path(
     #[case] paths: &[&str],
     #[case] is_mounted: bool,
 ) {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     for path in paths {
         let response = mock.send(Method::PATCH, &format!("/auth/v1{path}/"), &[], None).await;
         assert_eq!(response.status != StatusCode::NOT_FOUND, is_mounted, "{path}");
@@ -71,7 +66,7 @@ async fn a_slash_at_the_end_is_a_path_of_its_own_unless_gotrue_mounts_the_path(
 
 #[tokio::test]
 async fn a_slash_at_the_end_reaches_the_same_handler_and_the_same_fault() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let body = json!({"email": "ann@example.com", "password": "secret-password-1"});
     assert_eq!(mock.post("/auth/v1/signup/", body.clone()).await.status, StatusCode::OK);
     mock.post("/mock/faults", json!({"operation": "signup", "kind": "status", "status": 503}))
@@ -96,7 +91,7 @@ async fn the_audience_of_the_token_is_the_one_of_the_request(
     #[case] header: &str,
     #[case] is_right: bool,
 ) {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let mut claims = claims;
     claims["sub"] = json!(mock.sign_up().user_id);
     let authorization = format!("Bearer {}", mock.mock.sign(&claims).unwrap());
@@ -115,9 +110,9 @@ async fn the_audience_of_the_token_is_the_one_of_the_request(
 
 #[tokio::test]
 async fn an_id_that_is_not_utf8_is_no_id_and_looked_at_after_the_credentials() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     let session = mock.sign_up();
-    let admin = mock.mock.sign(&json!({"role": "service_role"})).unwrap();
+    let admin = mock.admin_token();
     for (method, path, token) in [
         (Method::GET, "/auth/v1/admin/users/%ff", &admin),
         (Method::DELETE, "/auth/v1/factors/%ff", &session.access_token),
@@ -132,8 +127,8 @@ async fn an_id_that_is_not_utf8_is_no_id_and_looked_at_after_the_credentials() {
 
 #[tokio::test]
 async fn a_page_of_no_items_is_a_panic_of_gotrue() {
-    let mock = start().await;
-    let admin = mock.mock.sign(&json!({"role": "service_role"})).unwrap();
+    let mock = RunningMock::start_default().await;
+    let admin = mock.admin_token();
     let path = "/auth/v1/admin/users?per_page=0";
     let failed = mock.send_with_token(Method::GET, path, &admin, None).await;
     assert_eq!(failed.status, StatusCode::INTERNAL_SERVER_ERROR);
@@ -143,7 +138,7 @@ async fn a_page_of_no_items_is_a_panic_of_gotrue() {
 
 #[tokio::test]
 async fn providers_that_the_settings_do_not_list_are_known() {
-    let mock = start().await;
+    let mock = RunningMock::start_default().await;
     for provider in ["x", "vercel_marketplace"] {
         let path = format!("/auth/v1/authorize?provider={provider}&user=ann");
         assert_eq!(mock.get(&path).await.status, StatusCode::FOUND, "{provider}");
@@ -154,12 +149,31 @@ async fn providers_that_the_settings_do_not_list_are_known() {
     assert_eq!(unknown.code(), "validation_failed");
 }
 
-/// A request whose handler panics gets no response.
-#[tokio::test]
-async fn every_input_gets_a_response() {
-    let mock = start().await;
-    let user = mock.sign_up();
-    let admin = mock.mock.sign(&json!({"role": "service_role"})).unwrap();
+/// Endpoints that read a body or a query.
+const PATHS: [&str; 19] = [
+    "/signup",
+    "/token?grant_type=password",
+    "/token?grant_type=refresh_token",
+    "/token?grant_type=pkce",
+    "/token?grant_type=id_token",
+    "/otp",
+    "/magiclink",
+    "/recover",
+    "/resend",
+    "/verify",
+    "/user",
+    "/factors",
+    "/invite",
+    "/admin/users",
+    "/admin/generate_link",
+    "/callback?state=%ff",
+    "/admin/audit?query=%ff",
+    "/authorize?provider=%ff",
+    "/admin/users?page=18446744073709551615&per_page=18446744073709551615",
+];
+
+/// Bodies with values that are hard to parse, and with values of the wrong type.
+fn odd_bodies() -> Vec<String> {
     let odd =
         ["-2562047h", "\u{0}", "ä@ä", "%00", "+", "9".repeat(400).as_str()].map(str::to_owned);
     let bodies = odd.iter().flat_map(|odd| {
@@ -170,31 +184,18 @@ async fn every_input_gets_a_response() {
         });
         [text, json!(odd), json!([odd]), json!({"data": {"a": odd}, "email": [odd]})]
     });
-    let bodies: Vec<String> = bodies.map(|body| body.to_string()).collect();
+    bodies.map(|body| body.to_string()).collect()
+}
+
+/// A request whose handler panics gets no response.
+#[tokio::test]
+async fn every_input_gets_a_response() {
+    let mock = RunningMock::start_default().await;
+    let user = mock.sign_up();
+    let admin = mock.admin_token();
+    let bodies = odd_bodies();
     let (user_id, factor) = (user.user_id, Uuid::new_v4());
-    let paths = [
-        "/signup",
-        "/token?grant_type=password",
-        "/token?grant_type=refresh_token",
-        "/token?grant_type=pkce",
-        "/token?grant_type=id_token",
-        "/otp",
-        "/magiclink",
-        "/recover",
-        "/resend",
-        "/verify",
-        "/user",
-        "/factors",
-        "/invite",
-        "/admin/users",
-        "/admin/generate_link",
-        "/callback?state=%ff",
-        "/admin/audit?query=%ff",
-        "/authorize?provider=%ff",
-        "/admin/users?page=18446744073709551615&per_page=18446744073709551615",
-    ]
-    .map(str::to_owned);
-    let paths = paths.into_iter().chain([
+    let paths = PATHS.into_iter().map(str::to_owned).chain([
         format!("/admin/users/{user_id}"),
         format!("/factors/{factor}/verify"),
         format!("/admin/users/{user_id}/factors/{factor}"),
@@ -215,4 +216,18 @@ async fn every_input_gets_a_response() {
     }
     let users = mock.send_with_token(Method::GET, "/auth/v1/admin/users", &admin, None).await;
     assert_eq!(users.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_ban_before_1970_is_a_time_like_any_other() {
+    let mock = RunningMock::start_default().await;
+    let admin = mock.admin_token();
+    let body =
+        json!({"email": "ann@example.com", "password": PASSWORD, "ban_duration": "-600000h"});
+    let path = "/auth/v1/admin/users";
+    let created = mock.send_with_token(Method::POST, path, &admin, Some(body)).await;
+    assert_eq!(created.status, StatusCode::OK, "{}", created.body);
+    assert!(created.json()["banned_until"].as_str().unwrap().starts_with("1958-06-"));
+    let listed = mock.send_with_token(Method::GET, path, &admin, None).await;
+    assert_eq!(listed.json()["users"].as_array().unwrap().len(), 1);
 }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::harness::{PASSWORD, RunningMock};
 
-/// Signs up by mail, enrols a second factor, begins PKCE, signs in at a provider and creates a user as an administrator.
-/// Returns everything that the mock answered and sent.
+/// Signs up by mail, enrols a second factor, begins PKCE, signs in at a provider and creates a user as an
+/// administrator. Returns everything that the mock answered and sent.
 async fn story(seed: Option<u64>) -> String {
     let settings = Settings { confirms_emails: false, ..Settings::default() };
     let options = Options { seed, settings, algorithm: Algorithm::EdDsa, ..Options::default() };
@@ -71,4 +71,22 @@ async fn a_seed_makes_every_id_code_token_and_secret_the_same_in_every_run() {
     }
     assert_ne!(first, story(Some(8)).await);
     assert_ne!(first, story(None).await);
+}
+
+#[tokio::test]
+async fn the_same_seed_gives_the_same_ids_and_refresh_tokens_in_every_run_and_after_a_reset() {
+    let first = RunningMock::start(Options { seed: Some(7), ..Options::default() }).await;
+    let again = RunningMock::start(Options { seed: Some(7), ..Options::default() }).await;
+    let other = RunningMock::start(Options { seed: Some(8), ..Options::default() }).await;
+    let unseeded = RunningMock::start_default().await;
+    let ids = |mock: &RunningMock| {
+        let session = mock.sign_up();
+        (session.user_id, session.session_id, session.refresh_token)
+    };
+    let expected = ids(&first);
+    assert_eq!(ids(&again), expected);
+    assert_ne!(ids(&other), expected);
+    assert_ne!(ids(&unseeded), expected);
+    first.mock.reset();
+    assert_eq!(ids(&first), expected);
 }

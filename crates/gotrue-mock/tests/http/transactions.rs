@@ -9,13 +9,12 @@ use std::sync::{
 };
 
 use axum::http::{Method, StatusCode};
-use gotrue_mock::{AccessTokenHook, Options, Settings, totp_code};
+use gotrue_mock::{AccessTokenHook, Settings, totp_code};
 use serde_json::{Value, json};
 
-use crate::harness::{MockResponse, PASSWORD, RunningMock};
+use crate::harness::{CHALLENGE, MockResponse, PASSWORD, RunningMock, unconfirmed};
 
 const EMAIL: &str = "ann@example.com";
-const CHALLENGE: &str = "a-challenge-of-43-characters-or-more-as-it-has-to-be";
 
 /// A mock whose hook refuses sessions while `refuses` is set.
 struct Refusing {
@@ -33,7 +32,7 @@ impl Refusing {
             Some(if is_refused.load(Ordering::SeqCst) { error } else { allowed() })
         });
         let settings = Settings { access_token_hook: Some(hook), ..settings };
-        let mock = RunningMock::start(Options { settings, ..Options::default() }).await;
+        let mock = RunningMock::start_with(settings).await;
         Self { mock, refuses }
     }
 
@@ -59,14 +58,6 @@ impl Refusing {
     }
 }
 
-fn unconfirmed() -> Settings {
-    Settings { confirms_emails: false, ..Settings::default() }
-}
-
-fn location(response: &MockResponse) -> &str {
-    response.header("location").unwrap_or_default()
-}
-
 #[tokio::test]
 async fn a_code_stays_valid_if_a_hook_refuses_its_session() {
     let refusing = Refusing::start(unconfirmed()).await;
@@ -90,15 +81,14 @@ async fn a_link_leads_back_with_the_error_of_a_hook_and_stays_valid() {
     assert_eq!(refused.status, StatusCode::SEE_OTHER);
     let expected = "http://127.0.0.1:3000\
                     #error=access_denied&error_code=&error_description=not%253A+now&sb=";
-    assert_eq!(location(&refused), expected);
+    assert_eq!(refused.location(), expected);
     assert!(refused.header("sb-auth-session-id").is_some());
-    assert!(location(&follow().await).contains("#access_token="));
+    assert!(follow().await.location().contains("#access_token="));
 }
 
 #[tokio::test]
 async fn a_link_of_pkce_without_its_flow_stays_valid() {
-    let settings = Settings { mail_interval: std::time::Duration::ZERO, ..unconfirmed() };
-    let refusing = Refusing::start(settings).await;
+    let refusing = Refusing::start(unconfirmed()).await;
     let pkce =
         json!({"email": EMAIL, "code_challenge": CHALLENGE, "code_challenge_method": "plain"});
     let link = refusing.mail(pkce).await.link.unwrap();
@@ -106,10 +96,10 @@ async fn a_link_of_pkce_without_its_flow_stays_valid() {
     let other = link.replace("type=signup", "type=invite");
     let rows = refusing.mock.mock.user_rows(EMAIL);
     let refused = refusing.follow(&other).await;
-    assert!(location(&refused).contains("error_code=flow_state_not_found"), "{refused:?}");
-    assert!(location(&refused).contains("found.+422%253A+No"), "{refused:?}");
+    assert!(refused.location().contains("error_code=flow_state_not_found"), "{refused:?}");
+    assert!(refused.location().contains("found.+422%253A+No"), "{refused:?}");
     assert_eq!(refusing.mock.mock.user_rows(EMAIL), rows);
-    assert!(location(&refusing.follow(&link).await).contains("?code="));
+    assert!(refusing.follow(&link).await.location().contains("?code="));
 }
 
 #[tokio::test]
@@ -119,7 +109,7 @@ async fn a_code_of_pkce_stays_valid_if_a_hook_refuses_its_session() {
         json!({"email": EMAIL, "code_challenge": CHALLENGE, "code_challenge_method": "plain"});
     let link = refusing.mail(pkce).await.link.unwrap();
     let back = refusing.follow(&link).await;
-    let code = location(&back).split("code=").nth(1).unwrap().to_owned();
+    let code = back.location().split("code=").nth(1).unwrap().to_owned();
     let exchange = async || {
         let grant = json!({"auth_code": code, "code_verifier": CHALLENGE});
         refusing.mock.post("/auth/v1/token?grant_type=pkce", grant).await
@@ -174,15 +164,15 @@ async fn a_challenge_stays_valid_if_a_hook_refuses_the_session_at_aal2() {
 async fn a_sign_in_at_a_provider_creates_no_user_if_a_hook_refuses_the_session() {
     let refusing = Refusing::start(Settings::default()).await;
     let path = format!("/auth/v1/authorize?provider=google&user={EMAIL}");
-    let callback = location(&refusing.mock.get(&path).await).to_owned();
+    let callback = refusing.mock.get(&path).await.location().to_owned();
     let arrive = async || refusing.follow(&callback).await;
     let refused = refusing.refused(&arrive).await;
     let expected = "http://127.0.0.1:3000?error=server_error&error_description=403%3A+not%3A+now\
                     #error=server_error&error_description=403%253A+not%253A+now&sb=";
-    assert_eq!(location(&refused), expected);
+    assert_eq!(refused.location(), expected);
     assert!(refused.header("sb-auth-session-id").is_some());
     assert_eq!(refusing.mock.mock.find_user_id(EMAIL), None);
-    assert!(location(&arrive().await).contains("#access_token="));
+    assert!(arrive().await.location().contains("#access_token="));
 }
 
 #[tokio::test]

@@ -20,7 +20,7 @@ async fn count(mock: &RunningMock, path: &str) -> usize {
 
 #[tokio::test]
 async fn the_same_address_can_sign_up_in_each_world() {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     for world in ["", "/mock/worlds/1", "/mock/worlds/worker-2"] {
         let session = sign_up(&mock, world).await;
         let bearer = format!("Bearer {}", session["access_token"].as_str().unwrap());
@@ -37,7 +37,7 @@ async fn the_same_address_can_sign_up_in_each_world() {
 
 #[tokio::test]
 async fn links_issuer_and_key_set_lead_back_into_the_world() {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     let url = format!("{}/mock/worlds/w", mock.mock.url());
     sign_up(&mock, "/mock/worlds/w").await;
     mock.post("/mock/worlds/w/auth/v1/recover", json!({"email": "ann@example.com"})).await;
@@ -58,7 +58,7 @@ async fn links_issuer_and_key_set_lead_back_into_the_world() {
 
 #[tokio::test]
 async fn faults_calls_clock_and_reset_act_in_one_world_only() {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     let fault = json!({"operation": "health", "kind": "status"});
     mock.post("/mock/worlds/a/mock/faults", fault).await;
     mock.post("/mock/worlds/a/mock/clock", json!({"advance": "2h"})).await;
@@ -81,7 +81,7 @@ async fn faults_calls_clock_and_reset_act_in_one_world_only() {
 
 #[tokio::test]
 async fn a_world_ends_and_begins_anew() {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     sign_up(&mock, "/mock/worlds/w").await;
     for status in [StatusCode::NO_CONTENT, StatusCode::NOT_FOUND] {
         let ended = mock.send(Method::DELETE, "/mock/worlds/w", &[], None).await;
@@ -116,15 +116,25 @@ async fn a_world_begins_with_the_initial_users_and_with_ids_of_its_own() {
 #[case::too_long(&"w".repeat(65))]
 #[tokio::test]
 async fn a_world_with_another_name_is_refused(#[case] name: &str) {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     let refused = mock.get(&format!("/mock/worlds/{name}/auth/v1/health")).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert!(refused.json()["message"].as_str().unwrap().contains("1 to 64 letters"));
 }
 
 #[tokio::test]
+async fn another_method_at_the_list_of_worlds_or_at_a_world_is_405_with_the_allowed_one() {
+    let mock = RunningMock::start_default().await;
+    for (path, allowed) in [("/mock/worlds", "GET"), ("/mock/worlds/w", "DELETE")] {
+        let refused = mock.send(Method::PUT, path, &[], None).await;
+        assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+        assert_eq!(refused.header("allow"), Some(allowed), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_number_of_worlds_is_bounded() {
-    let mock = RunningMock::start(Options::default()).await;
+    let mock = RunningMock::start_default().await;
     for number in 0..1000 {
         let path = format!("/mock/worlds/{number}/auth/v1/health");
         assert_eq!(mock.get(&path).await.status, StatusCode::OK);

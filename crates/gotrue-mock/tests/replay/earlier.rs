@@ -1,5 +1,5 @@
-//! What a scenario finds on its server because other scenarios were recorded before it. Each scenario is played against a
-//! mock of its own, which knows nothing of the others.
+//! What a scenario finds on its server because other scenarios were recorded before it. Each scenario is played against
+//! a mock of its own, which knows nothing of the others.
 
 use gotrue_mock::Mock;
 

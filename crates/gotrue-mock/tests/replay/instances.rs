@@ -12,27 +12,9 @@ static PEOPLE: LazyLock<BTreeMap<String, Person>> = LazyLock::new(recording::peo
 
 /// The options of a mock that has the settings of this instance, at `address`.
 pub(crate) fn options(instance: &str, address: &str) -> Options {
-    let fixed = (1..100).map(|n| (format!("155501000{n:02}"), "123456".to_owned()));
-    let settings = Settings {
-        redirect_prefixes: vec!["https://app.example.com".to_owned()],
-        fixed_codes: fixed.collect(),
-        providers: vec!["github".to_owned(), "keycloak".to_owned()],
-        people: PEOPLE.clone(),
-        disabled: vec![Feature::OauthServer, Feature::Saml, Feature::Scim],
-        allows_any_header: false,
-        ..Settings::default()
-    };
+    let settings = common();
     let confirming =
         Settings { confirms_emails: false, confirms_phones: false, ..settings.clone() };
-    let strict = Settings {
-        password_length: 8,
-        password_characters: vec![('a'..='z').collect(), ('0'..='9').collect()],
-        requires_current_password: true,
-        requires_reauthentication: true,
-        confirms_both_addresses: false,
-        sends_magic_links: false,
-        ..confirming.clone()
-    };
     let silent = Settings { sends_texts: false, ..settings };
     let options =
         |settings, issuer: String| Options { settings, issuer: Some(issuer), ..Options::default() };
@@ -55,7 +37,7 @@ pub(crate) fn options(instance: &str, address: &str) -> Options {
         }
         "confirm" => options(confirming, issuer),
         "limits" => options(limiting(confirming), issuer),
-        "strict" => options(strict, issuer),
+        "strict" => options(strict(confirming), issuer),
         "no-issuer" => options(silent, String::new()),
         "bare-issuer" => options(silent, address.to_owned()),
         "hook" => {
@@ -65,6 +47,33 @@ pub(crate) fn options(instance: &str, address: &str) -> Options {
         "disabled" => options(switched_off(silent), issuer),
         "oauth-server" => options(Settings { disabled: Vec::new(), ..silent }, issuer),
         _ => options(silent, issuer),
+    }
+}
+
+/// The settings that the recorded servers have in common.
+fn common() -> Settings {
+    let fixed = (1..100).map(|n| (format!("155501000{n:02}"), "123456".to_owned()));
+    Settings {
+        redirect_prefixes: vec!["https://app.example.com".to_owned()],
+        fixed_codes: fixed.collect(),
+        providers: vec!["github".to_owned(), "keycloak".to_owned()],
+        people: PEOPLE.clone(),
+        disabled: vec![Feature::OauthServer, Feature::Saml, Feature::Scim],
+        allows_any_header: false,
+        ..Settings::default()
+    }
+}
+
+/// The settings of the recorded server `strict`.
+fn strict(settings: Settings) -> Settings {
+    Settings {
+        password_length: 8,
+        password_characters: vec![('a'..='z').collect(), ('0'..='9').collect()],
+        requires_current_password: true,
+        requires_reauthentication: true,
+        confirms_both_addresses: false,
+        sends_magic_links: false,
+        ..settings
     }
 }
 
@@ -103,7 +112,7 @@ fn limiting(settings: Settings) -> Settings {
 /// The address of the hook of the recorded server `hook`.
 const HOOK_URI: &str = "pg-functions://postgres/auth/rec_claims";
 
-/// The hook of the recorded server `hook`. The address tells what it does.
+/// The hook of the recorded server `hook`. The part of the address before `@` chooses what the hook does.
 fn change_claims(event: &Value) -> Option<Value> {
     let email = event["claims"]["email"].as_str().unwrap_or_default();
     match email.split('@').next().unwrap_or_default() {

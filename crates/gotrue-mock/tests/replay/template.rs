@@ -1,12 +1,15 @@
-//! Compares a value with a recorded one, in which placeholders such as `<user:1>` stand for what differs from run to run.
+//! Compares a value with a recorded one. Placeholders such as `<user:1>` stand in it for what differs from run to run.
 //!
 //! 1. A placeholder with a number stands for the same text wherever it stands in its scenario.
 //! 2. `<time>`, `<unix-time>` and `<n>` stand for any time (RFC 3339), time (seconds since the Unix epoch) and number.
 
+mod placeholder;
+
 use std::{collections::HashMap, time::SystemTime};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+use self::placeholder::{Part, may_stand_for, parts};
 use crate::recording::local_text;
 
 /// The texts that the placeholders of a scenario stand for.
@@ -15,12 +18,6 @@ pub(crate) struct Bindings {
     texts: HashMap<String, String>,
     /// The mock's address, which stands for the recorded server's.
     address: String,
-}
-
-/// A part of a recorded text.
-enum Part<'t> {
-    Text(&'t str),
-    Placeholder(&'t str),
 }
 
 impl Bindings {
@@ -184,27 +181,34 @@ impl Bindings {
                 })
             }
             (Value::Object(members), Value::Object(actual_members)) => {
-                // Of a step on the way, only some members were recorded.
-                let added = actual_members.keys().find(|name| !members.contains_key(*name));
-                if let Some(added) = added.filter(|_| !is_shortened) {
-                    return Err(format!(
-                        "{place}.{added}: not recorded, actual {}",
-                        actual_members[added]
-                    ));
-                }
-                members.iter().filter(|(name, _)| *name != SHORTENED).try_for_each(
-                    |(name, value)| {
-                        let place = format!("{place}.{name}");
-                        match actual_members.get(name) {
-                            Some(actual) => self.compare(value, actual, &place, is_shortened),
-                            None => Err(format!("{place}: recorded {value}, actual nothing")),
-                        }
-                    },
-                )
+                self.compare_members(members, actual_members, place, is_shortened)
             }
             (recorded, actual) if recorded == actual => Ok(()),
             _ => differs(),
         }
+    }
+
+    fn compare_members(
+        &mut self,
+        members: &Map<String, Value>,
+        actual_members: &Map<String, Value>,
+        place: &str,
+        is_shortened: bool,
+    ) -> Result<(), String> {
+        // Of a step on the way, only some members were recorded.
+        let added = actual_members.keys().find(|name| !members.contains_key(*name));
+        if let Some(added) = added.filter(|_| !is_shortened) {
+            let actual = &actual_members[added];
+            return Err(format!("{place}.{added}: not recorded, actual {actual}"));
+        }
+        let mut members = members.iter().filter(|(name, _)| *name != SHORTENED);
+        members.try_for_each(|(name, value)| {
+            let place = format!("{place}.{name}");
+            match actual_members.get(name) {
+                Some(actual) => self.compare(value, actual, &place, is_shortened),
+                None => Err(format!("{place}: recorded {value}, actual nothing")),
+            }
+        })
     }
 }
 
@@ -213,88 +217,3 @@ const SHORTENED: &str = "…";
 
 /// Begins the description of a picture that was left out of the recording.
 const PICTURE: &str = "<an SVG of about ";
-
-/// Whether a text may be what a placeholder stands for.
-fn may_stand_for(placeholder: &str, text: &str) -> bool {
-    let kind = placeholder.trim_matches(['<', '>']);
-    let kind = kind.split(':').next().unwrap_or_default();
-    let is_of = |allowed: &str, text: &str| {
-        text.bytes().all(|b| b.is_ascii_alphanumeric() || allowed.as_bytes().contains(&b))
-    };
-    match kind {
-        "n" | "unix-time" => text.bytes().all(|b| b.is_ascii_digit()),
-        "time" => humantime::parse_rfc3339(text).is_ok(),
-        "user" | "session" | "identity" | "factor" | "challenge" | "uuid" | "auth-code" => {
-            uuid::Uuid::try_parse(text).is_ok()
-        }
-        "otp" | "totp" => text.len() == 6 && text.bytes().all(|b| b.is_ascii_digit()),
-        "prefix" => text.len() == 5 && is_of("", text),
-        _ => is_of("-_.", text),
-    }
-}
-
-fn parts(text: &str) -> Vec<Part<'_>> {
-    let mut parts = Vec::new();
-    let mut rest = text;
-    while let Some((start, end)) = placeholder(rest) {
-        let (before, from_start) = rest.split_at(start);
-        let (name, after) = from_start.split_at(end - start);
-        if !before.is_empty() {
-            parts.push(Part::Text(before));
-        }
-        parts.push(Part::Placeholder(name));
-        rest = after;
-    }
-    if !rest.is_empty() {
-        parts.push(Part::Text(rest));
-    }
-    parts
-}
-
-/// The names of placeholders. Other texts in angle brackets, such as `<svg>`, stand for themselves.
-const KINDS: [&str; 30] = [
-    "access-token",
-    "access-token without session_id",
-    "anon-key",
-    "auth-code",
-    "authorization",
-    "challenge",
-    "client",
-    "factor",
-    "id-token",
-    "identity",
-    "jwt",
-    "n",
-    "obfuscated",
-    "otp",
-    "passkey",
-    "prefix",
-    "refresh-token",
-    "service-role-key",
-    "service-role-key with another signature",
-    "session",
-    "state",
-    "time",
-    "token-hash",
-    "totp",
-    "totp-secret",
-    "unix-time",
-    "user",
-    "uuid",
-    "webauthn",
-    "webauthn-challenge",
-];
-
-/// The first placeholder: where it begins and ends.
-fn placeholder(text: &str) -> Option<(usize, usize)> {
-    let mut from = 0;
-    while let Some(start) = text[from..].find('<').map(|at| from + at) {
-        let end = text[start..].find('>').map(|at| start + at + 1)?;
-        let kind = text[start + 1..end - 1].split(':').next().unwrap_or_default();
-        if KINDS.contains(&kind) {
-            return Some((start, end));
-        }
-        from = start + 1;
-    }
-    None
-}

@@ -1,4 +1,4 @@
-// Reads and changes a running mock through its control routes under `/mock`.
+// Reads and changes a running mock through its control endpoints under `/mock`.
 
 import { setTimeout as pause } from "node:timers/promises";
 

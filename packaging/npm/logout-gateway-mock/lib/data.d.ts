@@ -67,6 +67,12 @@ export interface Session {
 
 /** A request to GoTrue as it arrived. CORS preflights and requests of this package are not among them. */
 export interface Call {
+  /** The number of the call since the mock's start, from 0. */
+  id: number;
+  /** The mock's time when the call arrived: RFC 3339. */
+  at: string;
+  /** The status of the response. `null` as long as there is none, and if a fault broke the connection. */
+  status: number | null;
   /** The method, such as `POST`. */
   method: string;
   /** The path, such as `/auth/v1/logout`. */

@@ -9,7 +9,7 @@ const withEachValue = (flag) => (values) => values.map((value) => `--${flag}=${v
 const ifTrue = (flag) => (value) => (value ? [`--${flag}`] : []);
 const ifFalse = (flag) => (value) => (value ? [] : [`--${flag}`]);
 
-/** Makes the flags of an option from its value. */
+/** For each option, the function that makes its flags from its value. */
 export const FLAGS = {
   bind: withValue("bind"),
   externalUrl: withValue("external-url"),

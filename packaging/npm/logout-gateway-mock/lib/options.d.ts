@@ -49,7 +49,7 @@ export interface StartOptions {
   smsRateLimit?: number | undefined;
   /** Phone numbers whose code is always the same, with the code: `{ "15550100001": "123456" }`. */
   testOtps?: Record<string, string> | undefined;
-  /** Least length of a password. Default: 6. */
+  /** Least length of a password in bytes. Default: 6. */
   passwordLength?: number | undefined;
   /** Kinds of characters that a password needs. Default: none. */
   passwordRequirements?:

@@ -18,7 +18,7 @@ const SCRIPT = `
   console.log((await mock.users()).length);
   await mock.stop();`;
 
-// A project in which the helper is installed. Its directory `bin` is the PATH, beside that of the shell.
+// A project in which the package `logout-gateway-mock` is installed. Its directory `bin` is the PATH, beside that of the shell.
 async function createProject(context) {
   const directory = await mkdtemp(join(tmpdir(), "project-"));
   context.after(() => rm(directory, { recursive: true }));

@@ -105,9 +105,11 @@ test("a deleted session has ended, and an expired one is not refreshed", async (
 
 test("calls has the requests of the app", async (context) => {
   const mock = await start(context);
-  await signUp(mock);
-  const [{ method, path, query, body }, ...others] = await mock.calls();
-  assert.deepEqual([method, path, query], ["POST", "/auth/v1/signup", ""]);
+  const { status } = await signUp(mock);
+  const now = await mock.advance("0s");
+  const [{ id, at, method, path, query, body, ...call }, ...others] = await mock.calls();
+  assert.deepEqual([id, method, path, query, call.status], [0, "POST", "/auth/v1/signup", "", status]);
+  assert.ok(Math.abs(now - Date.parse(at)) < 60_000, at);
   assert.deepEqual(JSON.parse(body), ANN);
   assert.deepEqual(others, []);
 });

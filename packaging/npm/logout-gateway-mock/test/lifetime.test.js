@@ -34,7 +34,7 @@ test("stop ends the mock, and a second time has no effect", async (context) => {
   await assert.rejects(mock.users(), /the mock does not answer/);
 });
 
-test("the mock ends with a block of `await using`", async (context) => {
+test("Symbol.asyncDispose, which `await using` calls, ends the mock", async (context) => {
   const mock = await start(context);
   await mock[Symbol.asyncDispose]();
   assert.equal(await answers(mock.url), false);

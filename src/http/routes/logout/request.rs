@@ -121,8 +121,8 @@ pub(super) struct Incoming<'r> {
 pub(super) struct Authorized {
     /// At least one session.
     pub(super) sessions: Vec<Session>,
-    /// The error of a genuine token whose issuer or audience the configuration does not accept. Its session stays valid,
-    /// so the response must not be a success.
+    /// The error of a genuine token whose issuer or audience the configuration does not accept. Its session stays
+    /// valid, so the response must not be a success.
     pub(super) refused: Option<Error>,
     /// The time by which the logout must be done. It is counted from after the wait for newer keys.
     pub(super) deadline: Instant,
@@ -162,7 +162,8 @@ impl Incoming<'_> {
         Ok(Authorized { sessions, refused: mismatch, deadline })
     }
 
-    /// Checks the CSRF token, unless the credential is a Bearer token alone. Returns the sessions without the forged ones.
+    /// Checks the CSRF token, unless the credential is a Bearer token alone. Returns the sessions without the forged
+    /// ones.
     async fn check_csrf(&self, sessions: Vec<Session>) -> Result<Vec<Session>, Unauthorized> {
         let Self { app, context, headers, cookies, .. } = *self;
         let in_header = headers.get(X_CSRF_TOKEN).map(HeaderValue::as_bytes);

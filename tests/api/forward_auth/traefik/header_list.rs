@@ -1,5 +1,5 @@
-//! The headers that Traefik takes from the gateway's answer with the configuration in docs/revocation.md. This test needs
-//! no Traefik.
+//! The headers that Traefik takes from the gateway's answer with the configuration in docs/revocation.md. This test
+//! needs no Traefik.
 
 use std::{
     io::Write as _,

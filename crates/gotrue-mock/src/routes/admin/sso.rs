@@ -1,4 +1,5 @@
-//! Single sign-on by SAML, and identity providers of the project's own. The mock has neither, so that both lists are empty.
+//! Single sign-on by SAML, and identity providers of the project's own. The mock has neither, so that both lists are
+//! empty.
 
 use axum::{Json, extract::State, http::HeaderMap};
 use bytes::Bytes;
@@ -43,8 +44,8 @@ struct Provider {
     jwks_uri: Option<String>,
 }
 
-/// `POST /admin/custom-providers`: refuses a provider without HTTPS as GoTrue does, and any other because the mock has no
-/// providers of the project's own.
+/// `POST /admin/custom-providers`: refuses a provider without HTTPS as GoTrue does, and any other because the mock has
+/// no providers of the project's own.
 pub(crate) async fn create_custom_provider(
     State(mock): State<Mock>,
     headers: HeaderMap,
