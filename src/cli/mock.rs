@@ -171,6 +171,7 @@ impl MockArgs {
             signing_keys: self.signing_keys.clone().unwrap_or_else(SigningKeys::test_keys),
             issuer: self.issuer.clone(),
             seed: self.seed,
+            restarts_seed: !self.gateway,
             users: self.users.clone().unwrap_or_default(),
             settings: self.settings.settings(),
             fallback: self.fallback.clone(),
@@ -183,6 +184,10 @@ impl MockArgs {
 /// key for the algorithm, 1 if the mock or the gateway cannot start, and otherwise the command's.
 #[must_use]
 pub fn run(args: &MockArgs) -> ExitCode {
+    if args.command.is_empty() && std::env::args_os().any(|argument| argument == "--") {
+        eprintln!("error: there is no command after --");
+        return ExitCode::from(USAGE_ERROR);
+    }
     let options = args.options();
     if !options.signing_keys.has_key_for(options.algorithm) {
         eprintln!("error: --signing-keys: the file holds no key for --alg {}", options.algorithm);
@@ -228,7 +233,8 @@ async fn run_command(args: &MockArgs, options: Options) -> Result<u8, StartMockE
     }
     let mut words = args.command.iter();
     let mut command = Command::new(words.next().map_or_else(OsString::new, OsString::clone));
-    command.args(words).envs(mock.environment()?);
+    // The variable of another gateway would mislead the tests.
+    command.args(words).env_remove("GATEWAY_URL").envs(mock.environment()?);
     let status = supervisor.run(command).await;
     mock.stop();
     Ok(status)

@@ -44,6 +44,7 @@ fn send(signal: &str, process: u32) {
 #[case::a_file_without_keys("--signing-keys", "Cargo.toml")]
 #[case::no_list_of_users("--users", "Cargo.toml")]
 #[case::a_number("--seed", "x")]
+#[case::a_provider("--provider", "nope")]
 #[case::a_span_of_time("--timebox", "soon")]
 #[case::a_url("--site-url", "nowhere")]
 #[case::a_phone_number_without_a_code("--test-otp", "15550100001")]

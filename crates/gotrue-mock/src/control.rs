@@ -188,7 +188,7 @@ impl Mock {
 
     /// Returns the mock to its state at the start, as `POST /mock/reset` does. Other worlds stay as they are.
     pub fn reset(&self) {
-        self.database().clear();
+        self.database().clear(self.restarts_seed());
         self.clock().reset();
         self.clear_faults();
         self.call_log().clear();

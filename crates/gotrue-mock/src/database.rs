@@ -84,9 +84,13 @@ impl Database {
         }
     }
 
-    /// Deletes every row. With a seed, the sequence of ids and refresh tokens starts again.
-    pub(crate) fn clear(&mut self) {
+    /// Deletes every row. With a seed, `restarts_seed` begins the sequence of ids and tokens again.
+    pub(crate) fn clear(&mut self, restarts_seed: bool) {
+        let rng = self.rng.clone();
         *self = Self::new(self.seed);
+        if !restarts_seed {
+            self.rng = rng;
+        }
     }
 
     pub(crate) fn new_uuid(&mut self) -> Uuid {

@@ -14,7 +14,10 @@
 //! 7. Every request has a connection of its own. A connection that the target closes while a request is on its way
 //!    would be an error that comes and goes.
 
-use std::time::Duration;
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use axum::{
     Json,
@@ -115,7 +118,9 @@ impl Fallback {
             }
             Err(error) => {
                 let (origin, causes) = (&self.origin, causes(&error));
-                eprintln!(
+                // The client gets its response although the line cannot be written.
+                let _ = writeln!(
+                    io::stderr(),
                     "the fallback server at {origin} did not answer: {causes}; check its URL"
                 );
                 let message = "the fallback server did not answer";

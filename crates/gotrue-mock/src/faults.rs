@@ -13,7 +13,7 @@ use axum::{
     body::Body,
     http::{
         HeaderMap, HeaderName, HeaderValue, StatusCode,
-        header::{CONTENT_TYPE, LOCATION},
+        header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION},
     },
     response::{IntoResponse, Response},
 };
@@ -42,6 +42,21 @@ pub struct Fault {
     definition: Value,
 }
 
+/// The members that a fault can have, each for one kind or for all.
+const MEMBERS: [&str; 11] = [
+    "operation",
+    "kind",
+    "times",
+    "effect",
+    "status",
+    "code",
+    "message",
+    "headers",
+    "body",
+    "seconds",
+    "location",
+];
+
 #[derive(Deserialize)]
 struct FaultMembers {
     operation: Operation,
@@ -56,8 +71,13 @@ impl TryFrom<Value> for Fault {
     type Error = serde_json::Error;
 
     fn try_from(definition: Value) -> Result<Self, serde_json::Error> {
+        let names = definition.as_object().into_iter().flat_map(|members| members.keys());
+        if let Some(unknown) = names.into_iter().find(|name| !MEMBERS.contains(&name.as_str())) {
+            return Err(serde_json::Error::custom(format!("unknown member {unknown}")));
+        }
         let FaultMembers { operation, times, effect, kind } =
             FaultMembers::deserialize(&definition)?;
+        kind.check().map_err(serde_json::Error::custom)?;
         Ok(Self { operation, times, effect, kind, definition })
     }
 }
@@ -101,6 +121,26 @@ pub(crate) enum FaultKind {
     },
     /// Answers with a body of 4 MiB.
     Oversize,
+}
+
+impl FaultKind {
+    /// Why this fault would not do what it says; `Ok` if it does.
+    fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Status(FaultResponse { status: None, code: Some(code), .. })
+                if usual_error(code).is_none() =>
+            {
+                Err(format!("GoTrue has no code {code}: correct it, or give a status, too"))
+            }
+            Self::Status(response) if response.headers.contains_key(CONTENT_LENGTH) => {
+                Err("the length of a response follows from its body".to_owned())
+            }
+            Self::Redirect { location } if HeaderValue::from_str(location).is_err() => {
+                Err("location is no value of a header".to_owned())
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The response of [`FaultKind::Status`].
@@ -173,6 +213,7 @@ pub(crate) enum ConnectionError {
 
 /// A response whose body is shorter than its `Content-Length`.
 pub(crate) const TRUNCATED: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\
+    Access-Control-Allow-Origin: *\r\n\
     Content-Length: 500\r\n\r\n{\"access_token\":\"eyJhbGci";
 
 /// Bytes that are not HTTP.

@@ -64,6 +64,8 @@ impl InitialUsers {
 fn parse(number: usize, mut user: Value) -> Result<UserForm, UserError> {
     let refused = |message| UserError::Refused { number, message };
     if let Some(members) = user.as_object_mut() {
+        // Like GoTrue, take `null` for a member that is absent.
+        members.retain(|_, value| !value.is_null());
         for name in ["email_confirm", "phone_confirm"] {
             members.entry(name).or_insert(true.into());
         }

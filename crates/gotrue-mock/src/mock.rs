@@ -83,7 +83,8 @@ impl Mock {
     /// own. With a seed, its ids and tokens depend on the name, too.
     pub(crate) fn new_world(&self, name: &str, url: String) -> Result<Self, StartError> {
         let mut options = self.0.options.clone();
-        let mix = |seed: u64, byte: u8| seed.wrapping_mul(31).wrapping_add(u64::from(byte));
+        // The step of FNV-1a, so that different names give different seeds.
+        let mix = |seed: u64, byte: u8| (seed ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
         options.seed = options.seed.map(|seed| name.bytes().fold(seed, mix));
         Self::start(options, url, self.0.clock.new_with_same_base())
     }
@@ -158,6 +159,10 @@ impl Mock {
 
     pub(crate) fn set_signed(&self, has_signed: bool) {
         self.0.has_signed.store(has_signed, Ordering::Relaxed);
+    }
+
+    pub(crate) fn restarts_seed(&self) -> bool {
+        self.0.options.restarts_seed
     }
 
     pub(crate) fn version(&self) -> &str {

@@ -28,6 +28,9 @@ pub struct Options {
     /// The seed of a fixed sequence of ids and refresh tokens, which starts again at every reset.
     /// Without a seed they are random.
     pub seed: Option<u64>,
+    /// Whether a reset begins the sequence of the seed again. Not with a gateway in front of the mock, which refuses the
+    /// ids of sessions that have ended.
+    pub restarts_seed: bool,
     /// The users that exist from the start, and again after every reset.
     pub users: InitialUsers,
     /// The settings of the server.
@@ -51,6 +54,7 @@ impl Default for Options {
             external_url: None,
             issuer: None,
             seed: None,
+            restarts_seed: true,
             users: InitialUsers::default(),
             settings: Settings::default(),
             version: "v2.180.0".to_owned(),

@@ -18,7 +18,7 @@ use axum::{
     },
 };
 use bytes::Bytes;
-use http_body_util::{BodyExt, Limited};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
@@ -34,6 +34,7 @@ use crate::{
     fallback::Fallback,
     faults::{self, ConnectionError, Fault, FaultKind},
     mock::Mock,
+    request::bad_json,
     worlds::{Destination, World, Worlds},
 };
 
@@ -109,7 +110,13 @@ async fn answer(
             *request.uri_mut() = uri;
             answer_in(world, request).await
         }
-        Destination::List(response) => Ok(response),
+        Destination::List(mut response) => {
+            if let Some(preflight) = cors::preflight(&request, worlds.settings()) {
+                return Ok(preflight);
+            }
+            cors::add_headers(response.headers_mut(), request.headers().contains_key(ORIGIN));
+            Ok(response)
+        }
     }
 }
 
@@ -134,7 +141,10 @@ async fn answer_in(
             let request = Request::from_parts(head, body.to_bytes());
             handle(world, request, version).await?
         }
-        Err(_) => GotrueError::payload_too_large(BODY_LIMIT).to_response(version),
+        Err(error) if error.is::<LengthLimitError>() => {
+            GotrueError::payload_too_large(BODY_LIMIT).to_response(version)
+        }
+        Err(_) => bad_json("the body is not complete").to_response(version),
     };
     let headers = response.headers_mut();
     cors::add_headers(headers, has_origin);

@@ -11,7 +11,7 @@ use std::{collections::BTreeMap, sync::Mutex};
 use axum::{
     Json, Router,
     http::{Method, StatusCode, Uri, header::ALLOW, uri::PathAndQuery},
-    response::{IntoResponse, Response},
+    response::{IntoResponse, Redirect, Response},
 };
 use serde_json::json;
 
@@ -19,6 +19,7 @@ use crate::{
     lock::lock,
     mock::{Mock, StartError},
     router::router,
+    settings::Settings,
 };
 
 /// The most worlds at a time.
@@ -83,6 +84,11 @@ impl Worlds {
         Self { main: World::new(mock), named: Mutex::default() }
     }
 
+    /// The settings of every world.
+    pub(crate) fn settings(&self) -> &Settings {
+        self.main.mock.settings()
+    }
+
     /// Finds the world of a request.
     pub(crate) fn destination(&self, method: &Method, uri: &Uri) -> Destination {
         let Some(rest) = uri.path().strip_prefix(PATH) else {
@@ -95,7 +101,7 @@ impl Worlds {
             };
         };
         let Some((name, _)) = rest.split_once('/') else {
-            return Destination::List(self.end(method, rest));
+            return Destination::List(self.respond_about(method, rest));
         };
         match self.world(name) {
             Ok(world) => Destination::World(world, path_in_world(uri, name)),
@@ -130,11 +136,16 @@ impl Worlds {
         Json(lock(&self.named).keys().cloned().collect::<Vec<_>>()).into_response()
     }
 
-    /// `DELETE /mock/worlds/<name>`: ends a world.
-    fn end(&self, method: &Method, name: &str) -> Response {
-        if method != Method::DELETE {
-            return method_not_allowed("DELETE");
+    /// `GET /mock/worlds/<name>` leads to the page of the world, and `DELETE` ends the world.
+    fn respond_about(&self, method: &Method, name: &str) -> Response {
+        match *method {
+            Method::GET => Redirect::permanent(&format!("{PATH}/{name}/")).into_response(),
+            Method::DELETE => self.end(name),
+            _ => method_not_allowed("DELETE, GET"),
         }
+    }
+
+    fn end(&self, name: &str) -> Response {
         if lock(&self.named).remove(name).is_some() {
             return StatusCode::NO_CONTENT.into_response();
         }

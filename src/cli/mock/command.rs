@@ -3,16 +3,16 @@
 //! 1. The command inherits standard input, output and error as they are. The mock writes only to standard error.
 //! 2. The command stays in the process group of the mock, as with `env` and `timeout --foreground`. A command in a
 //!    group of its own could not read the terminal, and Ctrl-Z would not stop it.
-//! 3. SIGTERM, SIGINT and SIGHUP are passed on to the command, and the mock waits for it. The exception is a SIGINT
-//!    while the process group is in the foreground of a terminal: Ctrl-C has then sent it to the command already, and
-//!    test runners take a second one as the wish to end at once.
+//! 3. The signals that end a process are passed on to the command, and the mock waits for it. The exceptions are SIGINT
+//!    and SIGQUIT while the process group is in the foreground of a terminal: the keys of the terminal have then sent
+//!    them to the command already, and test runners take a second SIGINT as the wish to end at once.
 //! 4. The exit status is the command's, and as in a shell 128 plus the number of the signal that ended it, 127 if it is
 //!    not found, 126 if it cannot be executed.
 //! 5. On Linux, the processes that the command leaves behind are ended, too: see `leftovers`.
 //! 6. SIGKILL ends the mock alone: the command goes on without it. Only the command itself could ask the kernel for a
 //!    signal at the end of its parent (`PR_SET_PDEATHSIG`), and there is no safe way to run code between fork and exec.
 
-use std::{fs::File, io, process::Command};
+use std::{fs::File, future::poll_fn, io, process::Command, task::Poll};
 
 use rustix::{
     process::{Pid, Signal, WaitOptions, WaitStatus, getpgrp, kill_process, wait},
@@ -27,32 +27,50 @@ const NOT_FOUND: u8 = 127;
 /// The exit status for a command that cannot be executed, as in a shell.
 const NOT_EXECUTABLE: u8 = 126;
 
+/// The signals that are passed on to the command.
+const PASSED_ON: [(Signal, SignalKind); 7] = [
+    (Signal::TERM, SignalKind::terminate()),
+    (Signal::INT, SignalKind::interrupt()),
+    (Signal::HUP, SignalKind::hangup()),
+    (Signal::QUIT, SignalKind::quit()),
+    (Signal::USR1, SignalKind::user_defined1()),
+    (Signal::USR2, SignalKind::user_defined2()),
+    (Signal::ALARM, SignalKind::alarm()),
+];
+
 /// The handlers of the signals that concern the command.
 pub(super) struct Supervisor {
-    terminate: unix::Signal,
-    interrupt: unix::Signal,
-    hangup: unix::Signal,
+    signals: Handlers,
     child: unix::Signal,
+}
+
+struct Handlers(Vec<(Signal, unix::Signal)>);
+
+impl Handlers {
+    /// Waits for the next signal.
+    async fn next(&mut self) -> Signal {
+        poll_fn(|context| {
+            let mut handlers = self.0.iter_mut();
+            let came = handlers.find_map(|(signal, handler)| {
+                handler.poll_recv(context).is_ready().then_some(*signal)
+            });
+            came.map_or(Poll::Pending, Poll::Ready)
+        })
+        .await
+    }
 }
 
 impl Supervisor {
     /// Installs the handlers. From then on these signals do not end the process by themselves.
     pub(super) fn new() -> io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hangup: signal(SignalKind::hangup())?,
-            child: signal(SignalKind::child())?,
-        })
+        let handlers = PASSED_ON.into_iter().map(|(number, kind)| Ok((number, signal(kind)?)));
+        let signals = Handlers(handlers.collect::<io::Result<_>>()?);
+        Ok(Self { signals, child: signal(SignalKind::child())? })
     }
 
     /// Waits for the next signal that asks the command to end.
     pub(super) async fn next_signal(&mut self) -> Signal {
-        tokio::select! {
-            _ = self.terminate.recv() => Signal::TERM,
-            _ = self.interrupt.recv() => Signal::INT,
-            _ = self.hangup.recv() => Signal::HUP,
-        }
+        self.signals.next().await
     }
 
     /// Runs the command and returns the exit status of the mock.
@@ -83,11 +101,12 @@ impl Supervisor {
             }
             tokio::select! {
                 _ = self.child.recv() => {}
-                _ = self.terminate.recv() => pass_on(command, Signal::TERM),
-                _ = self.hangup.recv() => pass_on(command, Signal::HUP),
-                _ = self.interrupt.recv() => if !is_in_foreground() {
-                    pass_on(command, Signal::INT);
-                },
+                signal = self.signals.next() => {
+                    let is_of_terminal = matches!(signal, Signal::INT | Signal::QUIT);
+                    if !(is_of_terminal && is_in_foreground()) {
+                        pass_on(command, signal);
+                    }
+                }
             }
         }
     }

@@ -1,6 +1,10 @@
 //! The mock, and the gateway in front of it, while `logout-gateway mock` runs.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{
+    io::{self, Write as _},
+    net::SocketAddr,
+    time::Duration,
+};
 
 use axum::Router;
 use gotrue_mock::{Algorithm, Mock, Options};
@@ -74,7 +78,7 @@ impl RunningMock {
         let server = gotrue_mock::serve(listener, mock.clone(), std::future::pending());
         let server = AbortOnDropHandle::new(tokio::spawn(server));
         let local_url = format!("http://{local}");
-        eprintln!("listening on {local_url}");
+        log_line(&format!("listening on {local_url}"));
         Ok(Self { mock, local_url, algorithm, allowed_origins, gateway: None, _server: server })
     }
 
@@ -93,18 +97,20 @@ impl RunningMock {
             ("SUPABASE_ANON_KEY", &*keys.anon),
             ("GATEWAY_ALLOWED_ORIGINS", &*self.allowed_origins),
         ];
-        if let Some(secret) = secret {
-            settings.push(("SUPABASE_JWT_SECRET", secret));
-        } else if self.algorithm == Algorithm::Hs256 {
+        match secret.filter(|_| self.algorithm == Algorithm::Hs256) {
+            Some(secret) => settings.push(("SUPABASE_JWT_SECRET", secret)),
             // The key set is empty: without this the gateway would wait for a key. GoTrue verifies the tokens.
-            settings.push(("GATEWAY_JWT_ALGORITHMS", "HS256"));
+            None if self.algorithm == Algorithm::Hs256 => {
+                settings.push(("GATEWAY_JWT_ALGORITHMS", "HS256"));
+            }
+            None => {}
         }
         let config = local_gateway::config(address, self.mock.url(), &settings)?;
         let log = telemetry::start(config.logs.format, &config.logs.filter, None);
         let mock = self.mock.clone();
         let clock = Clock::from_fn(move || mock.now());
         let gateway = local_gateway::start(&config, &clock, &Router::new())?;
-        eprintln!("the gateway listens on http://{}", gateway.address);
+        log_line(&format!("the gateway listens on http://{}", gateway.address));
         self.gateway = Some(RunningGateway { gateway, _log: log });
         Ok(())
     }
@@ -156,4 +162,9 @@ impl RunningMock {
             running.gateway.stop();
         }
     }
+}
+
+/// Writes a line to standard error. The command runs although the line cannot be written, because its reader has gone.
+fn log_line(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
 }

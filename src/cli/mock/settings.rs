@@ -94,7 +94,7 @@ pub(super) struct SettingsArgs {
     #[arg(long)]
     no_mfa: bool,
     /// Enabled identity provider, such as github; can be repeated [default: all]
-    #[arg(long = "provider", value_name = "NAME")]
+    #[arg(long = "provider", value_name = "NAME", value_parser = provider)]
     providers: Vec<String>,
 }
 
@@ -131,6 +131,14 @@ impl PasswordRequirements {
 /// Checks an absolute URL, and keeps it as it is written: GoTrue compares the text.
 fn url(value: &str) -> Result<String, url::ParseError> {
     Url::parse(value).map(|_| value.to_owned())
+}
+
+fn provider(name: &str) -> Result<String, String> {
+    let known = Settings::default().providers;
+    if known.iter().any(|provider| provider == name) {
+        return Ok(name.to_owned());
+    }
+    Err(format!("not a provider of GoTrue: {}", known.join(", ")))
 }
 
 /// Reads a phone number, which GoTrue stores without `+`, and its code.

@@ -95,6 +95,28 @@ fn lines(process: &mut Child) -> impl Iterator<Item = String> + use<> {
     BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap)
 }
 
+#[test]
+fn a_command_runs_although_standard_error_cannot_be_written() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let Output { status, stdout, .. } =
+        mock(&["--", "sh", "-c", "echo ran; exit 4"]).stderr(full).output().unwrap();
+    assert_eq!((status.code(), &*stdout), (Some(4), &b"ran\n"[..]));
+}
+
+#[test]
+fn two_hyphens_without_a_command_are_an_error_and_no_mock_that_runs_on() {
+    let Output { status, stderr, .. } = run(&["--"]);
+    assert_eq!(status.code(), Some(2));
+    assert!(String::from_utf8(stderr).unwrap().contains("no command after --"));
+}
+
+#[test]
+fn the_gateway_of_the_caller_is_not_passed_to_a_command_without_one() {
+    let mut command = mock(&["--", "sh", "-c", "echo gateway:$GATEWAY_URL"]);
+    let Output { stdout, .. } = command.env("GATEWAY_URL", "http://evil.invalid").output().unwrap();
+    assert_eq!(String::from_utf8(stdout).unwrap(), "gateway:\n");
+}
+
 fn exists(process: &str) -> bool {
     Path::new("/proc").join(process).exists()
 }
@@ -103,6 +125,10 @@ fn exists(process: &str) -> bool {
 #[case("TERM")]
 #[case("INT")]
 #[case("HUP")]
+#[case("QUIT")]
+#[case("USR1")]
+#[case("USR2")]
+#[case("ALRM")]
 #[test]
 fn a_signal_is_passed_on_to_the_command_and_the_mock_waits_for_it(#[case] signal: &str) {
     let script = format!(

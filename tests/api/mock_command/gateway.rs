@@ -121,3 +121,21 @@ async fn without_a_command_the_gateway_prints_its_url_and_stops_on_a_signal() {
     send("TERM", child.id());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[tokio::test]
+async fn a_session_after_a_reset_is_not_taken_for_an_ended_one_of_the_same_seed() {
+    let project = RunningProject::start(&["--gateway", "--seed", "7"]);
+    let mut sessions = Vec::new();
+    for _ in 0..2 {
+        let tokens = sign_up(&project).await;
+        let gateway = |method, path| {
+            let request = Request::new(project.address("GATEWAY_URL"), method, path);
+            request.bearer(&tokens.access_token).send()
+        };
+        assert_eq!(gateway("GET", "/api/auth/verify").await.status, 200);
+        assert_eq!(gateway("POST", "/api/auth/logout").await.status, 200);
+        sessions.push(tokens.session_id);
+        assert_eq!(project.request("POST", "/mock/reset").send().await.status, 204);
+    }
+    assert_ne!(sessions[0], sessions[1]);
+}

@@ -102,6 +102,19 @@ test("faults are switched on and off, and the clock is advanced", async (context
   await tab.waitForFunction((time) => Date.parse(`${document.querySelector("#now").textContent}Z`) > time, before + 86e6);
 });
 
+test("odd metadata and many users do not stop the page", async (context) => {
+  const world = mock.newWorld();
+  const { tab, problems } = await openMockPage(context, world);
+  const admin = world.admin();
+  await admin.createUser({ email: "odd@example.com", app_metadata: { providers: 5 } });
+  for (let number = 0; number < 205; number += 1) {
+    await admin.createUser({ email: `user-${number}@example.com` });
+  }
+  await section(tab, "Users").getByText("user-204@example.com").waitFor();
+  await section(tab, "Users").getByText("the newest 200 of 206").waitFor();
+  assert.deepEqual(problems, []);
+});
+
 for (const [name, options] of [
   ["light", { colorScheme: "light" }],
   ["dark", { colorScheme: "dark" }],

@@ -22,7 +22,7 @@ async function control(method, path, body) {
     const answer = text && JSON.parse(text);
     if (!response.ok) throw new Error(answer.message ?? `status ${response.status}`);
     byId("notice").textContent = "";
-    return { answer, date: response.headers.get("Date") };
+    return { answer, date: response.headers.get("Date"), total: Number(response.headers.get("X-Total-Count")) };
   } catch (error) {
     byId("notice").textContent = `The request failed: ${error.message}`;
     throw error;
@@ -45,7 +45,8 @@ function stateOf(user) {
 }
 
 function userRow(user) {
-  const providers = (user.app_metadata.providers ?? []).join(", ");
+  // An administrator can write any JSON into the metadata.
+  const providers = [user.app_metadata.providers ?? []].flat().map((name) => `${name}`).join(", ");
   const factors = (user.factors ?? []).filter((factor) => factor.status === "verified").map((factor) => factor.factor_type);
   return row(
     [nameOf(user), " ", short(user.id)],
@@ -103,31 +104,31 @@ function showStatus(item, status) {
   shown.classList.toggle("good", status < 400);
 }
 
-function show(id, items) {
+function show(id, items, total = items.length) {
   const list = byId(id);
   list.replaceChildren(...items);
-  list.closest("section").classList.toggle("is-empty", items.length === 0);
+  const section = list.closest("section");
+  section.classList.toggle("is-empty", items.length === 0);
+  section.querySelector(".count").textContent = total > items.length ? `the newest ${items.length} of ${total}` : "";
 }
-
-const newest = (list) => list.slice(-MAX_ROWS).reverse();
 
 let clock = Date.now();
 
 async function refresh() {
   const names = ["users", "sessions", "mails", "faults", "calls"];
-  const results = await Promise.all(names.map((name) => control("GET", name)));
-  const [users, sessions, mails, faults, calls] = results.map((result) => result.answer);
+  const results = await Promise.all(names.map((name) => control("GET", `${name}?last=${MAX_ROWS}`)));
+  const [users, sessions, mails, faults, calls] = results.map(({ answer }) => answer.reverse());
+  const totals = results.map((result) => result.total);
   clock = Date.parse(results[0].date);
   byId("now").textContent = new Date(clock).toISOString().slice(0, 19).replace("T", " ");
-  show("users", newest(users).map(userRow));
-  show("sessions", newest(sessions).map(sessionRow));
-  show("mails", newest(mails).map(mailItem));
-  show("faults", faults.map(faultItem));
-  showCalls(calls);
+  show("users", users.map(userRow), totals[0]);
+  show("sessions", sessions.map(sessionRow), totals[1]);
+  show("mails", mails.map(mailItem), totals[2]);
+  show("faults", faults.reverse().map(faultItem));
+  showCalls(calls, totals[4]);
 }
 
-function showCalls(calls) {
-  const shown = newest(calls);
+function showCalls(shown, total) {
   const ids = new Set(shown.map((call) => call.id));
   for (const id of callItems.keys()) if (!ids.has(id)) callItems.delete(id);
   const items = shown.map((call) => {
@@ -135,7 +136,7 @@ function showCalls(calls) {
     showStatus(callItems.get(call.id), call.status);
     return callItems.get(call.id);
   });
-  show("calls", items);
+  show("calls", items, total);
 }
 
 let refreshing;
@@ -147,7 +148,7 @@ function refreshSoon() {
   refreshing ??= (async () => {
     while (isStale) {
       isStale = false;
-      await refresh().catch(() => {});
+      await refresh().catch((error) => { byId("notice").textContent = `The page is not up to date: ${error.message}`; });
     }
     refreshing = undefined;
   })();

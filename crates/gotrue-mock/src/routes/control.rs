@@ -4,7 +4,7 @@ use std::{fmt::Display, time::Duration};
 
 use axum::{
     Json,
-    extract::{Path, State},
+    extract::{Path, Query, State},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -22,7 +22,6 @@ use crate::{
     clock::timestamp,
     faults::Fault,
     mock::Mock,
-    outbox::Mail,
     session_expiry::SessionExpiry,
     user::{User, UserView},
 };
@@ -51,12 +50,30 @@ pub(crate) async fn reset(State(mock): State<Mock>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-pub(crate) async fn calls(State(mock): State<Mock>) -> Json<Vec<Call>> {
-    Json(mock.calls())
+/// The parameter `last` of a list: only the newest rows are wanted.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct ListQuery {
+    last: Option<usize>,
 }
 
-pub(crate) async fn mails(State(mock): State<Mock>) -> Json<Vec<Mail>> {
-    Json(mock.mails())
+type List = ([(&'static str, String); 1], Json<Value>);
+
+/// A list, oldest first: all rows, or the last ones. The header `X-Total-Count` has the number of all.
+fn listed<T>(rows: &[T], ListQuery { last }: ListQuery, to_json: impl Fn(&T) -> Value) -> List {
+    let skipped = rows.len().saturating_sub(last.unwrap_or(usize::MAX));
+    let shown: Value = rows.iter().skip(skipped).map(to_json).collect();
+    ([("x-total-count", rows.len().to_string())], Json(shown))
+}
+
+pub(crate) async fn calls(State(mock): State<Mock>, Query(query): Query<ListQuery>) -> List {
+    let log = mock.call_log();
+    let calls: Vec<&Call> = log.iter().collect();
+    listed(&calls, query, |call| json!(call))
+}
+
+pub(crate) async fn mails(State(mock): State<Mock>, Query(query): Query<ListQuery>) -> List {
+    listed(&mock.mails(), query, |mail| json!(mail))
 }
 
 pub(crate) async fn delete_mails(State(mock): State<Mock>) -> StatusCode {
@@ -64,17 +81,17 @@ pub(crate) async fn delete_mails(State(mock): State<Mock>) -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// The users as GoTrue's administrators see them, the oldest first.
-pub(crate) async fn users(State(mock): State<Mock>) -> Json<Value> {
+/// The users as GoTrue's administrators see them.
+pub(crate) async fn users(State(mock): State<Mock>, Query(query): Query<ListQuery>) -> List {
     let database = mock.database();
     let mut users: Vec<&User> = database.users().collect();
     users.sort_by_key(|user| (user.created_at, user.id));
-    Json(users.into_iter().map(|user| user.to_json(UserView::Stored)).collect())
+    listed(&users, query, |user| user.to_json(UserView::Stored))
 }
 
-pub(crate) async fn sessions(State(mock): State<Mock>) -> Json<Value> {
-    let database = mock.database();
-    let sessions = database.sessions().into_iter().map(|session| {
+pub(crate) async fn sessions(State(mock): State<Mock>, Query(query): Query<ListQuery>) -> List {
+    let (database, now) = (mock.database(), mock.now());
+    listed(&database.sessions(), query, |session| {
         let user = database.user(session.user_id);
         json!({
             "id": session.id,
@@ -83,11 +100,10 @@ pub(crate) async fn sessions(State(mock): State<Mock>) -> Json<Value> {
             "phone": user.map(User::phone),
             "aal": session.aal.as_str(),
             "amr": session.amr.iter().map(|entry| entry.method).collect::<Vec<_>>(),
-            "banned": user.is_some_and(|user| user.is_banned(mock.now())),
+            "banned": user.is_some_and(|user| user.is_banned(now)),
             "created_at": timestamp(session.created_at),
         })
-    });
-    Json(sessions.collect())
+    })
 }
 
 pub(crate) async fn delete_session(
@@ -112,7 +128,7 @@ pub(crate) async fn ban_user(
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 struct ExpireRequest {
     reason: SessionExpiry,
 }
@@ -133,8 +149,8 @@ pub(crate) async fn clean_up(State(mock): State<Mock>) -> Json<Value> {
 }
 
 #[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct RotateRequest {
-    #[serde(default)]
     keep_old: bool,
 }
 
@@ -153,6 +169,7 @@ pub(crate) async fn rotate_keys(
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct AdvanceRequest {
     /// The time to add, for example `2h`, `90s` or `1day 6h`.
     #[serde(deserialize_with = "duration")]

@@ -222,3 +222,31 @@ fn keys() -> Vec<Value> {
     let keys: Value = serde_json::from_str(KEYS).unwrap();
     ["ES256", "RS256", "EdDSA"].map(|name| keys[name].clone()).to_vec()
 }
+
+#[rstest]
+#[case::rotation("/mock/keys/rotate", json!({"keepOld": true}))]
+#[case::clock("/mock/clock", json!({"advance": "2h", "x": 1}))]
+#[tokio::test]
+async fn an_unknown_member_is_refused(#[case] path: &str, #[case] body: Value) {
+    let mock = RunningMock::start_default().await;
+    let before = kid(&mock).await;
+    assert_eq!(mock.post(path, body).await.status, StatusCode::BAD_REQUEST);
+    assert_eq!(kid(&mock).await, before);
+}
+
+#[tokio::test]
+async fn a_list_can_be_cut_to_its_last_rows() {
+    let mock = RunningMock::start_default().await;
+    for _ in 0..3 {
+        mock.sign_up();
+        mock.post("/auth/v1/otp", json!({"email": "ann@example.com"})).await;
+    }
+    for (list, total) in [("users", "4"), ("sessions", "4"), ("mails", "3"), ("calls", "3")] {
+        let all = mock.get(&format!("/mock/{list}")).await;
+        assert_eq!(all.header("x-total-count"), Some(total), "{list}");
+        let all = all.json();
+        let last = mock.get(&format!("/mock/{list}?last=1")).await;
+        assert_eq!(last.header("x-total-count"), Some(total));
+        assert_eq!(last.json(), json!([all.as_array().unwrap().last()]), "{list}");
+    }
+}

@@ -46,7 +46,6 @@ async fn a_fault_acts_on_the_endpoint_that_it_names_only(
 #[case::texts("over_sms_send_rate_limit", 429, "SMS rate limit exceeded")]
 #[case::duplicate("user_already_exists", 422, "User already registered")]
 #[case::weak_password("weak_password", 422, "Password should be at least 6 characters.")]
-#[case::no_code_of_gotrue("my_own_code", 503, "Service Unavailable")]
 #[tokio::test]
 async fn a_code_brings_the_status_and_the_message_of_gotrue(
     #[case] code: &str,
@@ -96,4 +95,30 @@ async fn the_refusal_of_an_unknown_operation_names_the_known_ones() {
     for name in ["signup", "admin_users_factors", "jwks"] {
         assert!(refused.body.contains(name), "{}", refused.body);
     }
+}
+
+#[rstest]
+#[case::a_misspelt_member(json!({"operation": "otp", "kind": "status", "time": 1}), "unknown member time")]
+#[case::a_misspelt_code(json!({"operation": "otp", "kind": "status", "code": "over_emial"}), "no code over_emial")]
+#[case::a_length(json!({"operation": "otp", "kind": "status", "headers": {"Content-Length": "5"}}), "length")]
+#[case::a_location(json!({"operation": "otp", "kind": "redirect", "location": "a\nb"}), "location")]
+#[tokio::test]
+async fn a_fault_that_would_not_do_what_it_says_is_refused(
+    #[case] fault: serde_json::Value,
+    #[case] reason: &str,
+) {
+    let mock = RunningMock::start_default().await;
+    let refused = mock.post("/mock/faults", fault).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    assert!(refused.body.contains(reason), "{}", refused.body);
+    assert_eq!(mock.get("/mock/faults").await.json(), json!([]));
+}
+
+#[tokio::test]
+async fn a_code_that_gotrue_does_not_have_needs_a_status() {
+    let mock = RunningMock::start_default().await;
+    let fault = json!({"operation": "otp", "kind": "status", "code": "of_my_proxy", "status": 418});
+    assert_eq!(mock.post("/mock/faults", fault).await.status, StatusCode::NO_CONTENT);
+    let response = mock.post("/auth/v1/otp", json!({})).await;
+    assert_eq!((response.status, response.code()), (StatusCode::IM_A_TEAPOT, "of_my_proxy"));
 }

@@ -125,7 +125,7 @@ async fn a_world_with_another_name_is_refused(#[case] name: &str) {
 #[tokio::test]
 async fn another_method_at_the_list_of_worlds_or_at_a_world_is_405_with_the_allowed_one() {
     let mock = RunningMock::start_default().await;
-    for (path, allowed) in [("/mock/worlds", "GET"), ("/mock/worlds/w", "DELETE")] {
+    for (path, allowed) in [("/mock/worlds", "GET"), ("/mock/worlds/w", "DELETE, GET")] {
         let refused = mock.send(Method::PUT, path, &[], None).await;
         assert_eq!(refused.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
         assert_eq!(refused.header("allow"), Some(allowed), "{path}");
@@ -143,4 +143,31 @@ async fn the_number_of_worlds_is_bounded() {
     assert_eq!(mock.get(health).await.status, StatusCode::TOO_MANY_REQUESTS);
     mock.send(Method::DELETE, "/mock/worlds/5", &[], None).await;
     assert_eq!(mock.get(health).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_page_of_another_origin_can_list_and_end_worlds() {
+    let mock = RunningMock::start_default().await;
+    sign_up(&mock, "/mock/worlds/w").await;
+    let origin = ("origin", "http://app.test");
+    let preflight = [origin, ("access-control-request-method", "DELETE")];
+    for (method, path, headers) in [
+        (Method::GET, "/mock/worlds", &[origin][..]),
+        (Method::OPTIONS, "/mock/worlds/w", &preflight),
+        (Method::DELETE, "/mock/worlds/w", &[origin]),
+    ] {
+        let response = mock.send(method, path, headers, None).await;
+        assert!(response.status.is_success(), "{response:?}");
+        assert_eq!(response.header("access-control-allow-origin"), Some("*"), "{path}");
+    }
+    assert_eq!(mock.get("/mock/worlds").await.json(), json!([]));
+}
+
+#[tokio::test]
+async fn the_url_of_a_world_leads_to_its_page() {
+    let mock = RunningMock::start_default().await;
+    let response = mock.get("/mock/worlds/w").await;
+    assert_eq!(response.status, StatusCode::PERMANENT_REDIRECT);
+    assert_eq!(response.header("location"), Some("/mock/worlds/w/"));
+    assert!(mock.get("/mock/worlds/w/").await.body.contains("<title>GoTrue mock</title>"));
 }

@@ -23,40 +23,14 @@ use futures_util::{StreamExt as _, stream};
 
 use self::recording::Scenario;
 
-/// The topics whose scenarios must replay whole.
-const TOPICS: &[&str] = &[
-    "settings",
-    "discovery",
-    "signup",
-    "password",
-    "otp",
-    "recover",
-    "pkce",
-    "user",
-    "reauthenticate",
-    "resend",
-    "verify",
-    "links",
-    "sessions",
-    "anonymous",
-    "endings",
-    "mfa",
-    "strict",
-    "authorize",
-    "callback",
-    "identities",
-    "id-token",
-    "routes",
-    "limits",
-    "disabled",
-    "bodies",
-    "hook",
-    "cors",
-    "admin",
+/// The topics that need not replay, each with the reason.
+const LEFT_OUT: &[(&str, &str)] = &[
+    ("passkeys", "the mock has no passkeys"),
+    ("oauth-server", "the mock has no OAuth 2.1 server"),
 ];
 
 #[tokio::test]
-async fn every_scenario_of_the_claimed_topics_replays_whole() {
+async fn every_scenario_that_is_not_left_out_replays_whole() {
     let only = std::env::var("SCENARIO").unwrap_or_default();
     let is_chosen =
         |scenario: &&Scenario| scenario.exchanges[0].scenario.starts_with(only.as_str());
@@ -68,6 +42,7 @@ async fn every_scenario_of_the_claimed_topics_replays_whole() {
     .buffer_unordered(8)
     .collect()
     .await;
+    assert!(!results.is_empty(), "no scenario has a name that begins with {only:?}");
     results.sort_by_key(|(topic, name, _)| (*topic, *name));
     let mut counts: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
     let mut broken = Vec::new();
@@ -78,8 +53,9 @@ async fn every_scenario_of_the_claimed_topics_replays_whole() {
             Ok(()) => *whole += 1,
             Err(difference) => {
                 println!("{topic} {name}, {}: {}", difference.exchange, difference.cause);
-                if TOPICS.contains(topic) {
-                    broken.push(name);
+                match LEFT_OUT.iter().find(|(left_out, _)| left_out == topic) {
+                    Some((_, reason)) => println!("{topic} {name} is left out: {reason}"),
+                    None => broken.push(name),
                 }
             }
         }
