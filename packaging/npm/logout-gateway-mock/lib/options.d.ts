@@ -14,7 +14,7 @@ export interface StartOptions {
   bind?: string | undefined;
   /**
    * URL under which browsers reach the mock: it begins the links of mails, the redirects of providers, and the issuer.
-   * Default: the URL of the address.
+   * This package uses it, too, so that it must lead to the mock from this process. Default: the URL of the address.
    */
   externalUrl?: string | undefined;
   /** Start a gateway in front of the mock, too. Its address is `gatewayUrl`. */
