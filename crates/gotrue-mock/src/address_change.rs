@@ -6,6 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
+    accepted::Accepted,
     audit_log::AuditAction,
     database::Database,
     error::GotrueError,
@@ -15,7 +16,6 @@ use crate::{
     one_time_tokens::{CodeKind, PKCE_PREFIX, new_code, token_hash},
     outbox::Mail,
     settings::Settings,
-    verification::Accepted,
 };
 
 /// Sends a code to the new e-mail address and, if both addresses must confirm the change, another to the current one.

@@ -18,6 +18,7 @@
 //! GoTrue without it. Other unknown paths are 404. A second factor of the type `webauthn` is refused as GoTrue refuses it by
 //! default.
 
+mod accepted;
 mod access_token;
 mod access_token_hook;
 mod address_change;

@@ -7,6 +7,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
+    accepted::Accepted,
     address_change::{accept_email_code, change_phone},
     audit_log::{AuditAction, AuditEvent},
     credentials::new_password,
@@ -81,15 +82,6 @@ fn set_password_of_invited(database: &mut Database, id: Uuid, now: SystemTime) {
         database.set_password(id, password, now);
         database.delete_sessions_of(id, None);
     }
-}
-
-/// What a right code or token hash brings.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Accepted {
-    /// The user may sign in. `code` is the kind of the code that matched.
-    User { id: Uuid, code: CodeKind },
-    /// The first of two codes for a new e-mail address, which brings no session.
-    FirstOfTwo,
 }
 
 /// A code or a token hash to be verified.

@@ -12,6 +12,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
+    accepted::Accepted,
     credentials::{parse_email, parse_phone},
     database::Database,
     error::GotrueError,
@@ -23,7 +24,7 @@ use crate::{
     request::{parse_json_object, query_parameter},
     session_response::{SessionTokens, begin_session},
     user::UserView,
-    verification::{Accepted, Verification, VerificationType},
+    verification::{Verification, VerificationType},
 };
 
 /// The message after the first of two codes for a new e-mail address.
