@@ -19,7 +19,6 @@ use crate::{
     mock::Mock,
     person::ExternalIdentity,
     rate_limits,
-    routes::sign_up::check_allowed,
     user::User,
 };
 
@@ -83,7 +82,7 @@ pub(crate) fn sign_in(
             (id, external.email.clone())
         }
         Decision::Create(email) => {
-            check_allowed(mock)?;
+            mock.settings().check_sign_ups_allowed()?;
             (create(database, external, email.clone(), now), email)
         }
     };

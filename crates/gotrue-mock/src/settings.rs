@@ -157,6 +157,15 @@ impl fmt::Debug for Settings {
     }
 }
 
+impl Settings {
+    /// GoTrue's error where users may not sign up.
+    pub(crate) fn check_sign_ups_allowed(&self) -> Result<(), GotrueError> {
+        let message = "Signups not allowed for this instance";
+        let refused = || GotrueError::unprocessable("signup_disabled", message);
+        self.allows_sign_ups.then_some(()).ok_or_else(refused)
+    }
+}
+
 /// A feature of GoTrue that the mock does not have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {

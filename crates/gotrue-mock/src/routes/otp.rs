@@ -20,7 +20,7 @@ use crate::{
     mock::Mock,
     rate_limits::{self, LimitedRequest},
     request::{decode_json_object, parse_json_object},
-    routes::sign_up::{Address, SignUp, SignedUp, check_allowed, create, sign_in},
+    routes::sign_up::{Address, SignUp, SignedUp, create, sign_in},
     user::UserView,
 };
 
@@ -206,7 +206,7 @@ fn sign_up_by_code(
     sign_up: &SignUp,
     redirect: &Redirect,
 ) -> Result<Option<Uuid>, GotrueError> {
-    check_allowed(mock)?;
+    mock.settings().check_sign_ups_allowed()?;
     let SignedUp::Confirmed(id) = create(mock, database, sign_up, redirect)? else {
         return Ok(None);
     };

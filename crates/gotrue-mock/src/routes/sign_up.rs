@@ -60,7 +60,7 @@ pub(crate) async fn sign_up(
         return sign_up_anonymously(&mock, given.data.unwrap_or_default());
     }
     LimitedRequest::SignUp.check(&mock, &headers)?;
-    check_allowed(&mock)?;
+    mock.settings().check_sign_ups_allowed()?;
     let sign_up = given.check(mock.settings())?;
     let redirect = Redirect::of(&mock, query.as_deref(), &headers);
     let mut database = mock.database();
@@ -153,15 +153,8 @@ pub(crate) fn sign_in(
     begin_session(mock, database, user_id, "password", view)
 }
 
-/// GoTrue's error where users may not sign up.
-pub(crate) fn check_allowed(mock: &Mock) -> Result<(), GotrueError> {
-    let message = "Signups not allowed for this instance";
-    let refused = || GotrueError::unprocessable("signup_disabled", message);
-    mock.settings().allows_sign_ups.then_some(()).ok_or_else(refused)
-}
-
 fn sign_up_anonymously(mock: &Mock, data: Map<String, Value>) -> Result<Response, GotrueError> {
-    check_allowed(mock)?;
+    mock.settings().check_sign_ups_allowed()?;
     let mut database = mock.database();
     let tokens = database.transaction(|database| {
         let id = database.create_user(None, String::new().into(), data, mock.now());
