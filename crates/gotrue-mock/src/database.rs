@@ -3,6 +3,7 @@
 mod address_identities;
 mod addresses;
 mod audit_log;
+mod factors;
 mod flow_states;
 mod identities;
 mod outbox;

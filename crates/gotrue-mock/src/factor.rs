@@ -5,13 +5,7 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::{
-    database::Database,
-    error::GotrueError,
-    session::{Aal, Session},
-    totp,
-    user::{User, timestamp},
-};
+use crate::{clock::timestamp, error::GotrueError, totp};
 
 /// `GOTRUE_MFA_CHALLENGE_EXPIRY_DURATION`: how long a challenge can be verified.
 const CHALLENGE_LIFETIME: Duration = Duration::from_mins(5);
@@ -21,9 +15,6 @@ const CHALLENGE_CLEANUP_AGE: Duration = Duration::from_hours(24);
 
 /// `GOTRUE_MFA_FACTOR_EXPIRY_DURATION`: how long an unverified factor without a challenge exists.
 const FACTOR_LIFETIME: Duration = Duration::from_mins(5);
-
-/// `GOTRUE_MFA_MAX_ENROLLED_FACTORS`.
-const MAX_FACTORS: usize = 10;
 
 /// A second factor of a user.
 #[derive(Clone, Debug)]
@@ -182,76 +173,9 @@ impl Factor {
         }
     }
 
-    fn is_expired(&self, now: SystemTime) -> bool {
+    /// Whether GoTrue deletes the factor when the user enrols another.
+    pub(crate) fn is_expired(&self, now: SystemTime) -> bool {
         !self.is_verified && self.challenges.is_empty() && now > self.created_at + FACTOR_LIFETIME
-    }
-}
-
-impl User {
-    /// The highest level that a session of this user can reach.
-    pub(crate) fn highest_aal(&self) -> Aal {
-        if self.factors.iter().any(|factor| factor.is_verified) { Aal::Two } else { Aal::One }
-    }
-
-    pub(crate) fn factor_mut(&mut self, id: Uuid) -> Option<&mut Factor> {
-        self.factors.iter_mut().find(|factor| factor.id == id)
-    }
-
-    /// Makes the checks of GoTrue before a user gets one more factor, in the same order. Deletes
-    /// the factors that have expired, as GoTrue does first.
-    pub(crate) fn check_new_factor(
-        &mut self,
-        friendly_name: &str,
-        session_aal: Aal,
-        now: SystemTime,
-    ) -> Result<(), GotrueError> {
-        self.factors.retain(|factor| !factor.is_expired(now));
-        if self.factors.iter().any(|factor| factor.friendly_name == friendly_name) {
-            let message = format!(
-                "A factor with the friendly name {friendly_name:?} for this user already exists"
-            );
-            return Err(GotrueError::unprocessable("mfa_factor_name_conflict", message));
-        }
-        if self.factors.len() >= MAX_FACTORS {
-            let message = "Maximum number of verified factors reached, unenroll to continue";
-            return Err(GotrueError::unprocessable("too_many_enrolled_mfa_factors", message));
-        }
-        if session_aal < self.highest_aal() {
-            let message = "AAL2 required to enroll a new factor";
-            return Err(GotrueError::forbidden("insufficient_aal", message));
-        }
-        Ok(())
-    }
-
-    /// Refuses a new password, address or number where the user has a verified factor and the
-    /// session has not (recorded: `mfa-low-password`).
-    pub(crate) fn check_credential_change(
-        &self,
-        session: Option<&Session>,
-    ) -> Result<(), GotrueError> {
-        let aal = session.map_or(Aal::One, |session| session.aal);
-        if aal >= self.highest_aal() {
-            return Ok(());
-        }
-        let message = "AAL2 session is required to update email or password when MFA is enabled.";
-        Err(GotrueError::unauthorized("insufficient_aal", message))
-    }
-}
-
-impl Database {
-    /// Deletes a factor of a user, and lowers the sessions that it was verified in. Returns the
-    /// factor; `None` if the user does not have it.
-    pub(crate) fn delete_factor(&mut self, user_id: Uuid, factor_id: Uuid) -> Option<Factor> {
-        let user = self.user_mut(user_id)?;
-        let index = user.factors.iter().position(|factor| factor.id == factor_id)?;
-        let factor = user.factors.remove(index);
-        for id in user.sessions.clone() {
-            let session = self.session_mut(id);
-            if let Some(session) = session.filter(|known| known.factor_id == Some(factor_id)) {
-                session.forget_factor(factor.kind.authentication_method());
-            }
-        }
-        Some(factor)
     }
 }
 

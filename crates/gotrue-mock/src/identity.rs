@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-use crate::user::timestamp;
+use crate::clock::timestamp;
 
 /// One row of `auth.identities`.
 #[derive(Clone, Debug)]

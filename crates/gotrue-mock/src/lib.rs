@@ -61,6 +61,7 @@ mod pagination;
 mod path;
 mod person;
 mod project_keys;
+mod rate_limit_checks;
 mod rate_limits;
 mod redirect;
 mod redirect_rules;

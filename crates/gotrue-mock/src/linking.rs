@@ -18,7 +18,7 @@ use crate::{
     mailer::{self, Redirect},
     mock::Mock,
     person::ExternalIdentity,
-    rate_limits,
+    rate_limit_checks,
     user::User,
 };
 
@@ -198,7 +198,7 @@ fn send_confirmation(
     redirect: &Redirect,
 ) -> Result<(), GotrueError> {
     let sent_at = database.user(user_id).and_then(|user| user.confirmation_sent_at);
-    rate_limits::check_mail(mock, database, sent_at)?;
+    rate_limit_checks::check_mail(mock, database, sent_at)?;
     mailer::send_confirmation(mock, database, user_id, redirect, false);
     Ok(())
 }

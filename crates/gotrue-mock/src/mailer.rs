@@ -10,7 +10,7 @@ use crate::{
     mock::Mock,
     one_time_tokens::{CodeKind, PKCE_PREFIX, new_code, token_hash},
     outbox::Mail,
-    rate_limits,
+    rate_limit_checks,
     redirect_rules::is_allowed,
     request::query_parameter,
 };
@@ -160,11 +160,11 @@ pub(crate) fn check_texts(
         CodeKind::Confirmation => user.confirmation_sent_at,
         other => user.codes.sent_at(other),
     });
-    rate_limits::check_text_interval(mock, sent_at)?;
+    rate_limit_checks::check_text_interval(mock, sent_at)?;
     if mock.settings().fixed_codes.contains_key(phone) {
         return Ok(());
     }
-    rate_limits::count_text(mock, database)?;
+    rate_limit_checks::count_text(mock, database)?;
     if mock.settings().sends_texts {
         return Ok(());
     }

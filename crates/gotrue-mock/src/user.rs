@@ -1,13 +1,15 @@
 //! A user: the row in the database, and the JSON object in responses.
 
+mod factors;
+
 use std::time::SystemTime;
 
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-pub(crate) use crate::clock::timestamp;
 use crate::{
+    clock::timestamp,
     factor::Factor,
     identity::Identity,
     one_time_tokens::{CodeKind, OneTimeTokens},

@@ -9,8 +9,8 @@ use uuid::Uuid;
 use super::Database;
 use crate::{
     audit_log::{AuditActor, AuditEvent},
+    clock::timestamp,
     ilike::contains_ilike,
-    user::timestamp,
 };
 
 /// The most entries. The oldest goes for each new one.

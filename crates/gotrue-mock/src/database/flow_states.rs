@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
 use super::Database;
-use crate::flow_state::FlowState;
+use crate::{error::GotrueError, external_flow::ExternalFlow, flow_state::FlowState};
 
 /// The age at which GoTrue's clean-up deletes a flow state.
 const CLEANUP_AGE: Duration = Duration::from_hours(24);
@@ -24,6 +24,32 @@ impl Database {
     /// The flow at an identity provider with this parameter `state`.
     pub(crate) fn flow_state_mut(&mut self, state: Uuid) -> Option<&mut FlowState> {
         self.flow_states.iter_mut().find(|flow| flow.has_state(state))
+    }
+
+    /// The flow of a callback's parameter `state`, with the checks of GoTrue in the same order.
+    pub(crate) fn find_external_flow(
+        &self,
+        state: &str,
+        now: SystemTime,
+    ) -> Result<ExternalFlow, GotrueError> {
+        let bad_state = |message: &str| GotrueError::bad_request("bad_oauth_state", message);
+        if state.is_empty() {
+            let message = "OAuth state parameter missing";
+            return Err(GotrueError::bad_request("bad_oauth_callback", message));
+        }
+        let state: Uuid =
+            state.parse().map_err(|_| bad_state("OAuth state parameter is invalid"))?;
+        let flow = self.flow_states.iter().find(|flow| flow.has_state(state));
+        let not_found = || bad_state("OAuth state not found or expired");
+        let flow = flow.ok_or_else(not_found)?;
+        if flow.is_expired(now) {
+            return Err(bad_state("OAuth state has expired"));
+        }
+        if flow.pkce.is_some() && flow.user_id.is_some() {
+            let message = "State has already been used";
+            return Err(GotrueError::bad_request("flow_state_already_used", message));
+        }
+        flow.external.clone().ok_or_else(not_found)
     }
 }
 

@@ -54,7 +54,7 @@ pub(crate) async fn wrong_method(
     headers: HeaderMap,
 ) -> Response {
     let state = query_parameter(query.as_deref(), "state");
-    match ExternalFlow::find(&mock.database(), &state, mock.now()) {
+    match mock.database().find_external_flow(&state, mock.now()) {
         Ok(_) => StatusCode::METHOD_NOT_ALLOWED.into_response(),
         Err(error) => refuse_state(&mock, error, &headers, &method),
     }
@@ -109,7 +109,7 @@ fn answer(
 ) -> Response {
     let mut database = mock.database();
     let state = query_parameter(query, "state");
-    let flow = match ExternalFlow::find(&database, &state, mock.now()) {
+    let flow = match database.find_external_flow(&state, mock.now()) {
         Ok(flow) => flow,
         Err(error) => return refuse_state(mock, error, headers, method),
     };

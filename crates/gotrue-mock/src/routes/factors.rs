@@ -20,7 +20,8 @@ use crate::{
     one_time_tokens::new_code,
     outbox::Mail,
     path::PathIds,
-    rate_limits::{self, LimitedRequest},
+    rate_limit_checks,
+    rate_limits::LimitedRequest,
     request::parse_json_object,
     session::Aal,
     totp,
@@ -170,7 +171,7 @@ pub(crate) async fn challenge(
         FactorKind::Phone { phone } => {
             let request: ChallengeRequest = parse_json_object(&body, "ChallengeFactorParams")?;
             check_channel(&request.channel, mock.settings())?;
-            rate_limits::check_factor_text_interval(&mock, sent_at)?;
+            rate_limit_checks::check_factor_text_interval(&mock, sent_at)?;
             Some(send_code(&mock, &mut database, phone)?)
         }
     };

@@ -18,7 +18,8 @@ use crate::{
     flow_state::{Challenge, FlowState},
     mailer::{self, Redirect},
     mock::Mock,
-    rate_limits::{self, LimitedRequest},
+    rate_limit_checks,
+    rate_limits::LimitedRequest,
     request::{decode_json_object, parse_json_object},
     routes::sign_up::{Address, SignUp, SignedUp, create, sign_in},
     user::UserView,
@@ -163,7 +164,7 @@ fn by_email(
         database.add_flow_state(flow);
     }
     let sent_at = database.user(id).and_then(|user| user.recovery_sent_at);
-    rate_limits::check_mail(mock, database, sent_at)?;
+    rate_limit_checks::check_mail(mock, database, sent_at)?;
     database.audit(id, AuditAction::UserRecoveryRequested, mock.now());
     mailer::send_magic_link(mock, database, id, redirect, challenge.is_given());
     Ok(Json(json!({})))

@@ -11,7 +11,7 @@ use crate::{
     mailer,
     mock::Mock,
     one_time_tokens::{CodeKind, token_hash},
-    rate_limits,
+    rate_limit_checks,
     routes::user::user_not_found,
     user::User,
 };
@@ -30,7 +30,7 @@ pub(crate) async fn reauthenticate(
             return Err(GotrueError::unprocessable("email_not_confirmed", message));
         }
         let sent_at = user.codes.sent_at(CodeKind::Reauthentication);
-        rate_limits::check_mail(&mock, &mut database, sent_at)?;
+        rate_limit_checks::check_mail(&mock, &mut database, sent_at)?;
         database.audit(id, AuditAction::UserReauthenticateRequested, mock.now());
         mailer::send_reauthentication(&mock, &mut database, id);
         return Ok(Json(json!({})));

@@ -20,7 +20,8 @@ use crate::{
     mailer::{self, Redirect},
     mock::Mock,
     one_time_tokens::CodeKind,
-    rate_limits::{self, LimitedRequest},
+    rate_limit_checks,
+    rate_limits::LimitedRequest,
     request::parse_json_object,
     settings::Settings,
     user::User,
@@ -111,7 +112,7 @@ pub(crate) async fn recover(
         database.add_flow_state(flow);
     }
     let sent_at = database.user(id).and_then(|user| user.recovery_sent_at);
-    rate_limits::check_mail(&mock, &mut database, sent_at)?;
+    rate_limit_checks::check_mail(&mock, &mut database, sent_at)?;
     let redirect = Redirect::of(&mock, query.as_deref(), &headers);
     database.audit(id, AuditAction::UserRecoveryRequested, mock.now());
     mailer::send_recovery(&mock, &mut database, id, &redirect, challenge.is_given());
@@ -170,7 +171,7 @@ fn resend_confirmation(
         database.add_flow_state(flow);
     }
     let sent_at = database.user(user_id).and_then(|user| user.confirmation_sent_at);
-    rate_limits::check_mail(mock, database, sent_at)?;
+    rate_limit_checks::check_mail(mock, database, sent_at)?;
     mailer::send_confirmation(mock, database, user_id, redirect, is_pkce);
     Ok(Json(json!({})))
 }
@@ -191,7 +192,7 @@ fn resend_email_change(
         database.add_flow_state(flow);
     }
     let sent_at = database.user(user_id).and_then(User::email_change_sent_at);
-    rate_limits::check_mail(mock, database, sent_at)?;
+    rate_limit_checks::check_mail(mock, database, sent_at)?;
     send_email_codes(mock, database, user_id, &new_email, redirect, is_pkce);
     Ok(Json(json!({})))
 }

@@ -31,7 +31,8 @@ use crate::{
     metadata::merge,
     mock::Mock,
     one_time_tokens::CodeKind,
-    rate_limits::{self, LimitedRequest},
+    rate_limit_checks,
+    rate_limits::LimitedRequest,
     request::parse_json_object,
     routes::{reauthenticate::use_nonce, user::user_not_found},
     session::Session,
@@ -204,7 +205,7 @@ impl UserUpdate {
         let user = database.user(user_id).ok_or_else(user_not_found)?;
         let (is_anonymous, sent_at) = (user.is_anonymous, user.email_change_sent_at());
         if !(is_anonymous && mock.settings().confirms_emails) {
-            rate_limits::check_mail(mock, database, sent_at)?;
+            rate_limit_checks::check_mail(mock, database, sent_at)?;
         }
         if !challenge.is_given() {
             return Ok(None);

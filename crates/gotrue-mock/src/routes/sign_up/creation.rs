@@ -12,7 +12,7 @@ use crate::{
     flow_state::{Challenge, FlowState},
     mailer::{self, Redirect},
     mock::Mock,
-    rate_limits,
+    rate_limit_checks,
     user::User,
 };
 
@@ -112,7 +112,7 @@ fn create_rows(
                 database.add_flow_state(flow);
             }
             let sent_at = database.user(id).and_then(|user| user.confirmation_sent_at);
-            rate_limits::check_mail(mock, database, sent_at)?;
+            rate_limit_checks::check_mail(mock, database, sent_at)?;
             mailer::send_confirmation(mock, database, id, redirect, sign_up.challenge.is_given());
             Ok(SignedUp::ToConfirm(id))
         }
