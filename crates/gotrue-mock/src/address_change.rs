@@ -50,8 +50,8 @@ pub(crate) fn send_email_codes(
     }
 }
 
-/// A code for a new e-mail address was right. If both addresses must confirm the change, the first code only counts, and
-/// the second one changes the address.
+/// A code for a new e-mail address was right. If both addresses must confirm the change, the first code only counts,
+/// and the second one changes the address.
 pub(crate) fn accept_email_code(
     database: &mut Database,
     user_id: Uuid,

@@ -68,8 +68,8 @@ impl Caller {
         })
     }
 
-    /// Whether the token's audience is that of the request: GoTrue's `requestAud`, which is the header `X-JWT-Aud`, or
-    /// else the token's own, unless an administrator's.
+    /// Whether the token's audience is GoTrue's `requestAud`: the header `X-JWT-Aud`; without it, the token's own
+    /// audience, or for an administrator [`AUDIENCE`].
     pub(crate) fn has_audience_of(&self, headers: &HeaderMap) -> bool {
         let Some(audience) = &self.audience else { return false };
         let requested = headers.get("x-jwt-aud").map_or(b"".as_slice(), HeaderValue::as_bytes);

@@ -1,4 +1,4 @@
-//! GoTrue's rules for the e-mail address and the password of a user.
+//! GoTrue's rules for e-mail addresses, phone numbers, passwords and message channels.
 
 use crate::{error::GotrueError, settings::Settings};
 
@@ -11,7 +11,7 @@ const PASSWORD_LENGTH: usize = 33;
 /// The longest e-mail address, in bytes.
 const MAX_EMAIL_LENGTH: usize = 255;
 
-/// Returns GoTrue's error for a password that is too short or too long.
+/// Returns GoTrue's error for a password that is too long or weak.
 pub(crate) fn check_password(password: &str, settings: &Settings) -> Result<(), GotrueError> {
     if password.len() > LONGEST_PASSWORD {
         let message = format!("Password cannot be longer than {LONGEST_PASSWORD} characters");

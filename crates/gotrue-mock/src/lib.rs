@@ -7,16 +7,17 @@
 //!    `GET /mock/project` shows the URLs and the API keys of the project, as [`Mock::project_keys`] does.
 //! 3. The mock keeps nothing on disk. [`Mock::reset`] returns it to its state at the start.
 //! 4. With [`Options::fallback`], requests for other paths are passed on to another server, such as `PostgREST`.
-//! 5. The caller of [`Mock::new`] supplies the time, which a test can advance further. The `Date`
-//!    header shows this time, except on answers to CORS preflights, whose `Date` is the system's
-//!    time.
+//! 5. The caller of [`Mock::new`] supplies the time, which a test can advance further. The `Date` header shows this
+//!    time, except on answers to CORS preflights, of `/mock/worlds` itself and of the fallback.
+//! 6. Under `/mock/worlds/<name>` stands a world: a mock of its own, with all paths of this one. The first request
+//!    for a name begins it.
 //!
 //! # Not in the mock
 //!
-//! GoTrue's endpoints that the mock does not have are answered with status 501 and the code `not_implemented`. `docs/ci.md`
-//! lists them by feature, each with the reason. [`Settings::disabled`] switches a feature off, then the answer is that of a
-//! GoTrue without it. Other unknown paths are 404. A second factor of the type `webauthn` is refused as GoTrue refuses it by
-//! default.
+//! GoTrue's endpoints that the mock does not have are answered with status 501 and the code `not_implemented`.
+//! `docs/ci.md` lists them by feature, each with the reason. [`Settings::disabled`] switches a feature off, then the
+//! answer is that of a GoTrue without it. Other unknown paths are 404. A second factor of the type `webauthn` is
+//! refused as GoTrue refuses it by default.
 
 mod accepted;
 mod access_token;

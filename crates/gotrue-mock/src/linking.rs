@@ -1,4 +1,5 @@
-//! Which user a sign-in at an identity provider belongs to: GoTrue's `DetermineAccountLinking` and the functions around it.
+//! Which user a sign-in at an identity provider belongs to: GoTrue's `DetermineAccountLinking` and the functions around
+//! it.
 
 mod invitation;
 

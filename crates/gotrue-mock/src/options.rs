@@ -28,8 +28,8 @@ pub struct Options {
     /// The seed of a fixed sequence of ids and refresh tokens, which starts again at every reset.
     /// Without a seed they are random.
     pub seed: Option<u64>,
-    /// Whether a reset begins the sequence of the seed again. Not with a gateway in front of the mock, which refuses the
-    /// ids of sessions that have ended.
+    /// Whether a reset begins the sequence of the seed again. Not with a gateway in front of the mock, which refuses
+    /// the ids of sessions that have ended.
     pub restarts_seed: bool,
     /// The users that exist from the start, and again after every reset.
     pub users: InitialUsers,

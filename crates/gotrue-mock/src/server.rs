@@ -110,7 +110,7 @@ async fn answer(
             *request.uri_mut() = uri;
             answer_in(world, request).await
         }
-        Destination::List(mut response) => {
+        Destination::Answered(mut response) => {
             if let Some(preflight) = cors::preflight(&request, worlds.settings()) {
                 return Ok(preflight);
             }
@@ -200,7 +200,8 @@ async fn respond(
     version: ApiVersion,
 ) -> Result<Response<Body>, ConnectionError> {
     let route = |mut request: Request<Bytes>| async {
-        // GoTrue has no handler for HEAD (recorded: `verify-link-head`), and axum answers it like GET.
+        // GoTrue has no handler for HEAD (recorded: `verify-link-head`), and axum answers it like GET. Route it as
+        // TRACE, for which no path has a handler.
         if request.method() == Method::HEAD {
             *request.method_mut() = Method::TRACE;
         }
@@ -209,7 +210,7 @@ async fn respond(
         if response.status() == StatusCode::METHOD_NOT_ALLOWED {
             sort_allowed_methods(response.headers_mut());
         } else {
-            // axum adds it to the answers of fallbacks, too.
+            // axum adds `Allow` to the answers of fallbacks, too; GoTrue does not.
             response.headers_mut().remove(ALLOW);
         }
         response

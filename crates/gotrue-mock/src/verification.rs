@@ -49,8 +49,8 @@ impl VerificationType {
         }
     }
 
-    /// The method in the `amr` claim of a session that a link of PKCE brings. `None` for a type that GoTrue cannot parse
-    /// there.
+    /// The method in the `amr` claim of a session that a link of PKCE brings. `None` for a type that GoTrue cannot
+    /// parse there.
     pub(crate) fn authentication_method(text: &str) -> Option<&'static str> {
         match text {
             "signup" => Some("email/signup"),
@@ -74,7 +74,8 @@ impl VerificationType {
     }
 }
 
-/// An invited user has no password. GoTrue sets a random one, which voids the codes and the times at which they were sent.
+/// An invited user has no password. GoTrue sets a random one, which voids the codes and the times at which they were
+/// sent.
 fn set_password_of_invited(database: &mut Database, id: Uuid, now: SystemTime) {
     let is_invited = |user: &User| user.password.is_none() && user.invited_at.is_some();
     if database.user(id).is_some_and(is_invited) {

@@ -75,8 +75,8 @@ impl IntoResponse for WorldError {
 pub(crate) enum Destination {
     /// To this world, with the path in it.
     World(World, Uri),
-    /// To `/mock/worlds` itself, with this response: the list, the end of a world, or a refusal.
-    List(Response),
+    /// Nowhere: this is the response of `/mock/worlds` itself: the list, the end of a world, or a refusal.
+    Answered(Response),
 }
 
 impl Worlds {
@@ -96,16 +96,16 @@ impl Worlds {
         };
         let Some(rest) = rest.strip_prefix('/') else {
             return match rest {
-                "" => Destination::List(self.list(method)),
+                "" => Destination::Answered(self.list(method)),
                 _ => Destination::World(self.main.clone(), uri.clone()),
             };
         };
         let Some((name, _)) = rest.split_once('/') else {
-            return Destination::List(self.respond_about(method, rest));
+            return Destination::Answered(self.respond_about(method, rest));
         };
         match self.world(name) {
             Ok(world) => Destination::World(world, path_in_world(uri, name)),
-            Err(error) => Destination::List(error.into_response()),
+            Err(error) => Destination::Answered(error.into_response()),
         }
     }
 

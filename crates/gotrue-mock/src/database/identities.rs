@@ -57,9 +57,9 @@ impl Database {
         }
     }
 
-    /// Keeps a user's address if an identity has it, and else takes that of an identity: one that its provider has verified
-    /// before one that it has not. A new address voids every code. Returns whether there was such an address that no other
-    /// user has.
+    /// Keeps a user's address if an identity has it, and else takes that of an identity: one that its provider has
+    /// verified before one that it has not. A new address voids every code. Returns whether there was such an address
+    /// that no other user has.
     pub(crate) fn update_email_from_identities(&mut self, id: Uuid, confirms_emails: bool) -> bool {
         let Some(user) = self.users.get(&id) else { return false };
         let email_of = |identity: &Identity| identity.email().unwrap_or_default().to_lowercase();
@@ -105,8 +105,8 @@ impl Database {
         }
     }
 
-    /// Makes an identity the only one of an unconfirmed user, and removes the password: an attacker may have signed up with
-    /// the person's address before. GoTrue's `RemoveUnconfirmedIdentities`.
+    /// Makes an identity the only one of an unconfirmed user, and removes the password: an attacker may have signed up
+    /// with the person's address before. GoTrue's `RemoveUnconfirmedIdentities`.
     pub(crate) fn replace_unconfirmed_identities(&mut self, id: Uuid, identity: Identity) {
         let Some(user) = self.users.get_mut(&id) else { return };
         user.password = None;

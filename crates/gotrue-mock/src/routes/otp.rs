@@ -108,7 +108,8 @@ impl Body {
         }
     }
 
-    /// Whether the address belongs to a user. A malformed address belongs to none (recorded: `otp-bad-email-not-created`).
+    /// Whether the address belongs to a user. A malformed address belongs to none (recorded:
+    /// `otp-bad-email-not-created`).
     fn names_a_user(&self, database: &Database) -> bool {
         match (&*self.email, &*self.phone) {
             ("", "") => true,

@@ -137,8 +137,8 @@ impl UserUpdate {
         self.password.as_ref().map(ExposeSecret::expose_secret).filter(|text| !text.is_empty())
     }
 
-    /// The rules for a new password that depend on the session and the current password. Uses the nonce up even if a later
-    /// rule refuses the password, as GoTrue does.
+    /// The rules for a new password that depend on the session and the current password. Uses the nonce up even if a
+    /// later rule refuses the password, as GoTrue does.
     fn check_password_rules(
         &self,
         mock: &Mock,
@@ -184,8 +184,8 @@ impl UserUpdate {
         Err(GotrueError::bad_request(code, message))
     }
 
-    /// Does what can fail before anything changes, because GoTrue undoes all changes after an error. Returns the flow of a
-    /// new e-mail address that is confirmed by PKCE.
+    /// Does what can fail before anything changes, because GoTrue undoes all changes after an error. Returns the flow
+    /// of a new e-mail address that is confirmed by PKCE.
     fn prepare(
         &self,
         mock: &Mock,

@@ -100,8 +100,8 @@ pub(crate) async fn play(scenario: &'static Scenario) -> Result<(), Difference> 
 }
 
 impl Player {
-    /// Plays the scenarios before this one in the order in which they were recorded, for the rows and the entries of the
-    /// audit log that they leave: a list of all entries then has the recorded number of them. Their exchanges are
+    /// Plays the scenarios before this one in the order in which they were recorded, for the rows and the entries of
+    /// the audit log that they leave: a list of all entries then has the recorded number of them. Their exchanges are
     /// compared, too, but for those of servers with another issuer: here, all servers have one.
     async fn play_earlier(&mut self, scenario: &Scenario) -> Result<(), Difference> {
         let earlier = scenario.prerequisites().flat_map(|earlier| &earlier.exchanges);
