@@ -1,6 +1,9 @@
 //! Second factors: one row of `auth.mfa_factors` each, with its challenges.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -30,7 +33,7 @@ pub(crate) struct Factor {
 }
 
 /// What a factor is, and what its codes are made of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) enum FactorKind {
     /// An authenticator app with this secret, in base32.
     Totp { secret: String },
@@ -38,13 +41,27 @@ pub(crate) enum FactorKind {
     Phone { phone: String },
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Challenge {
     id: Uuid,
     /// The code of the text message; `None` for an authenticator app.
     code: Option<String>,
     created_at: SystemTime,
     is_verified: bool,
+}
+
+/// Shows the type only: the secret makes codes, and the phone number belongs to a person.
+impl fmt::Debug for FactorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(self.name()).finish_non_exhaustive()
+    }
+}
+
+/// Leaves the code out.
+impl fmt::Debug for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Challenge").field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 impl FactorKind {
@@ -184,6 +201,22 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
+
+    #[test]
+    fn debug_output_contains_no_secret_and_no_code() {
+        let totp = FactorKind::Totp { secret: "JBSWY3DPEHPK3PXP".to_owned() };
+        let phone = FactorKind::Phone { phone: "4912345".to_owned() };
+        for kind in [totp, phone] {
+            let name = kind.name();
+            let mut factor = Factor::new(Uuid::nil(), "", kind, UNIX_EPOCH);
+            factor.challenge(Uuid::nil(), Some("271828".to_owned()), UNIX_EPOCH);
+            let shown = format!("{factor:?}");
+            assert!(shown.contains(name) && shown.contains("Challenge"), "{shown}");
+            for secret in ["JBSWY3DPEHPK3PXP", "4912345", "271828"] {
+                assert!(!shown.contains(secret), "{shown}");
+            }
+        }
+    }
 
     #[test]
     fn a_challenge_is_purged_after_a_day() {

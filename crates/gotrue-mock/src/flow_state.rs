@@ -1,6 +1,9 @@
 //! A sign-in by PKCE (RFC 7636) or at an identity provider that has begun: the row in `auth.flow_state`.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt,
+    time::{Duration, SystemTime},
+};
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
@@ -16,14 +19,14 @@ const LIFETIME: Duration = Duration::from_mins(5);
 const CHALLENGE_LENGTH: std::ops::RangeInclusive<usize> = 43..=128;
 
 /// The challenge of a request, as the client sent it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct Challenge {
     pub(crate) challenge: String,
     pub(crate) method: String,
 }
 
 /// The code that the client exchanges for a session, and the challenge that its verifier must match.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Pkce {
     pub(crate) auth_code: Uuid,
     challenge: String,
@@ -47,6 +50,20 @@ pub(crate) struct FlowState {
     /// The tokens of the identity provider at which the user has signed in.
     pub(crate) provider_tokens: Option<ProviderTokens>,
     auth_code_issued_at: Option<SystemTime>,
+}
+
+/// Leaves the challenge out, because with the method `plain` it is the verifier itself.
+impl fmt::Debug for Challenge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Challenge").field("method", &self.method).finish_non_exhaustive()
+    }
+}
+
+/// Leaves out the code and the challenge, which bring a session.
+impl fmt::Debug for Pkce {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pkce").field("is_plain", &self.is_plain).finish_non_exhaustive()
+    }
 }
 
 impl Challenge {
@@ -167,5 +184,26 @@ impl FlowState {
 
     pub(crate) fn is_verified_by(&self, verifier: &str) -> bool {
         self.pkce.as_ref().is_some_and(|pkce| pkce.is_verified_by(verifier))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::UNIX_EPOCH;
+
+    use super::*;
+
+    #[test]
+    fn debug_output_contains_no_code_and_no_challenge() {
+        let text = "plain-challenge-that-is-its-own-verifier-0123";
+        let challenge = Challenge { challenge: text.to_owned(), method: "plain".to_owned() };
+        let auth_code = Uuid::from_u128(271_828);
+        let before = format!("{challenge:?}");
+        let flow = FlowState::new(Uuid::nil(), auth_code, "magiclink", challenge, UNIX_EPOCH);
+        let shown = format!("{before} {:?}", flow.ok().unwrap());
+        assert!(shown.contains("Pkce") && shown.contains("magiclink"), "{shown}");
+        for secret in [text, &*auth_code.to_string()] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
     }
 }
