@@ -124,7 +124,7 @@ for (const [name, options] of [
     const world = confirmingMock.newWorld();
     const { tab } = await openMockPage(context, world, options);
     const { auth } = await world.client();
-    const user = { email: `a-very-long-address-of-somebody-${name}@subdomain.example.com`, password: "secret-password-1" };
+    const user = { email: `an-address-that-is-too-long-for-a-line-${name}@subdomain.example.com`, password: "secret-password-1" };
     await auth.signUp(user);
     await auth.signInAnonymously();
     await section(tab, "Users").getByText(user.email).waitFor();

@@ -48,7 +48,7 @@ fn a_list_that_cannot_be_read_is_refused(#[case] json: &str, #[case] message: &s
 
 #[rstest]
 #[case::twice(json!([{"email": "a@b.com"}, {"email": "A@b.com"}]), "user 2: A user with this email address")]
-#[case::nobody(json!([{"password": PASSWORD}]), "user 1: Cannot create a user without either an email or phone")]
+#[case::without_an_address(json!([{"password": PASSWORD}]), "user 1: Cannot create a user without either an email or phone")]
 #[case::no_address(json!([{"email": "ann"}]), "user 1: Unable to validate email address")]
 fn a_user_whom_gotrue_would_refuse_stops_the_start(
     #[case] users: serde_json::Value,

@@ -5,9 +5,10 @@
     clippy::disallowed_methods,
     clippy::indexing_slicing,
     clippy::unwrap_used,
-    reason = "a helper that panics makes its test fail, as it should; the mock needs the time, and SCENARIO chooses scenarios"
+    reason = "a helper that panics makes its test fail, as it should; the variable SCENARIO chooses scenarios"
 )]
 
+mod clock;
 mod earlier;
 mod effects;
 mod id_tokens;

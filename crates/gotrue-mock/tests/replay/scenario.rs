@@ -1,10 +1,6 @@
 //! Plays a recorded scenario against a mock of its own, and compares every reply.
 
-use std::{
-    collections::HashMap,
-    net::SocketAddr,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use gotrue_mock::Mock;
@@ -13,6 +9,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinSet};
 
 use crate::{
+    clock::clock,
     earlier,
     effects::{Effects, People},
     instances,
@@ -65,7 +62,7 @@ pub(crate) async fn play(scenario: &'static Scenario) -> Result<(), Difference> 
     let address = listener.local_addr().unwrap();
     let instance = scenario.exchanges[0].instance.as_str();
     let options = instances::options(instance, &format!("http://{address}"));
-    let mock = Mock::new(options, address, SystemTime::now).unwrap();
+    let mock = Mock::new(options, address, clock()).unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let serving =
         tokio::spawn(gotrue_mock::serve(listener, mock.clone(), async { drop(stopped.await) }));

@@ -1,6 +1,6 @@
 //! Texts that no reply brings, for which the recordings have placeholders: the keys of the project, and ID tokens.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use gotrue_mock::{Algorithm, Mock, Options};
 use serde_json::json;
@@ -18,7 +18,7 @@ pub(crate) fn bindings(mock: &Mock, scenario: &str) -> Bindings {
 /// The keys of the project. Like the recorded ones they are signed with the shared secret.
 fn bind_keys(bindings: &mut Bindings) {
     let options = Options { algorithm: Algorithm::Hs256, ..Options::default() };
-    let signer = Mock::new(options, ([127, 0, 0, 1], 9999).into(), SystemTime::now).unwrap();
+    let signer = Mock::new(options, ([127, 0, 0, 1], 9999).into(), || UNIX_EPOCH).unwrap();
     let key = |role| {
         let claims = json!({"role": role, "iss": "supabase", "exp": 4_000_000_000_u64});
         signer.sign(&claims).unwrap()
