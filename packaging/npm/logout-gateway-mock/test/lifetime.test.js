@@ -75,6 +75,7 @@ test("the mock ends with a worker thread that is terminated", async () => {
 test("the teardown after Ctrl-C can still call the mock", async (context) => {
   const { child, url } = await run(context, `
     process.on("SIGINT", async () => {
+      // A teardown takes a while. A mock that the signal had reached would have ended by then.
       await new Promise((resolve) => setTimeout(resolve, 200));
       console.log((await mock.users()).length);
       await mock.stop();
