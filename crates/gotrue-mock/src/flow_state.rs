@@ -7,6 +7,7 @@ use std::{
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::{
@@ -18,10 +19,13 @@ use crate::{
 const LIFETIME: Duration = Duration::from_mins(5);
 const CHALLENGE_LENGTH: std::ops::RangeInclusive<usize> = 43..=128;
 
-/// The challenge of a request, as the client sent it.
-#[derive(Clone, Default)]
+/// The challenge of a request, as the client sent it: members of its body or parameters of its query.
+#[derive(Clone, Default, Deserialize)]
+#[serde(default)]
 pub(crate) struct Challenge {
+    #[serde(rename = "code_challenge")]
     pub(crate) challenge: String,
+    #[serde(rename = "code_challenge_method")]
     pub(crate) method: String,
 }
 

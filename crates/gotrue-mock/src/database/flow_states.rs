@@ -5,12 +5,33 @@ use std::time::{Duration, SystemTime};
 use uuid::Uuid;
 
 use super::Database;
-use crate::{error::GotrueError, external_flow::ExternalFlow, flow_state::FlowState};
+use crate::{
+    error::GotrueError,
+    external_flow::ExternalFlow,
+    flow_state::{Challenge, FlowState},
+};
 
 /// The age at which GoTrue's clean-up deletes a flow state.
 const CLEANUP_AGE: Duration = Duration::from_hours(24);
 
 impl Database {
+    /// Stores the flow of a user who gets a mail, and returns it. `None` if the client does not ask for PKCE.
+    pub(crate) fn begin_pkce(
+        &mut self,
+        user_id: Uuid,
+        authentication_method: &'static str,
+        challenge: &Challenge,
+        now: SystemTime,
+    ) -> Result<Option<&mut FlowState>, GotrueError> {
+        if !challenge.is_given() {
+            return Ok(None);
+        }
+        let (auth_code, challenge) = (self.new_uuid(), challenge.clone());
+        let flow = FlowState::new(user_id, auth_code, authentication_method, challenge, now)?;
+        self.add_flow_state(flow);
+        Ok(self.flow_states.last_mut())
+    }
+
     /// Stores a new flow state, and purges old ones.
     pub(crate) fn add_flow_state(&mut self, flow: FlowState) {
         self.purge_flow_states(flow.created_at);
@@ -58,7 +79,6 @@ mod tests {
     use std::time::UNIX_EPOCH;
 
     use super::*;
-    use crate::flow_state::Challenge;
 
     #[test]
     fn a_flow_state_is_purged_after_a_day() {

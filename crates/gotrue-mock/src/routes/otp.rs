@@ -15,7 +15,7 @@ use crate::{
     credentials::{channel_name, check_channel, new_password, parse_email, parse_phone},
     database::Database,
     error::GotrueError,
-    flow_state::{Challenge, FlowState},
+    flow_state::Challenge,
     mailer::{self, Redirect},
     mock::Mock,
     rate_limit_checks,
@@ -33,8 +33,8 @@ struct Body {
     create_user: bool,
     channel: String,
     data: Option<Map<String, Value>>,
-    code_challenge: String,
-    code_challenge_method: String,
+    #[serde(flatten)]
+    challenge: Challenge,
 }
 
 impl Default for Body {
@@ -45,8 +45,7 @@ impl Default for Body {
             create_user: true,
             channel: String::new(),
             data: None,
-            code_challenge: String::new(),
-            code_challenge_method: String::new(),
+            challenge: Challenge::default(),
         }
     }
 }
@@ -66,7 +65,7 @@ pub(crate) async fn otp(
     if !body.email.is_empty() && !body.channel.is_empty() {
         return invalid("Channel should only be specified with Phone OTP");
     }
-    body.challenge().check()?;
+    body.challenge.check()?;
     let mut database = mock.database();
     if !body.create_user && !body.names_a_user(&database) {
         let message = "Signups not allowed for otp";
@@ -101,13 +100,6 @@ pub(crate) async fn magic_link(
 }
 
 impl Body {
-    fn challenge(&self) -> Challenge {
-        Challenge {
-            challenge: self.code_challenge.clone(),
-            method: self.code_challenge_method.clone(),
-        }
-    }
-
     /// Whether the address belongs to a user. A malformed address belongs to none (recorded:
     /// `otp-bad-email-not-created`).
     fn names_a_user(&self, database: &Database) -> bool {
@@ -141,7 +133,7 @@ fn by_email(
     redirect: &Redirect,
 ) -> Result<Json<Value>, GotrueError> {
     check_magic_links(mock)?;
-    let (email, challenge) = (parse_email(&body.email)?, body.challenge());
+    let (email, challenge) = (parse_email(&body.email)?, body.challenge);
     challenge.check()?;
     let known = database.user_by_email(&email).filter(|user| user.email_confirmed_at.is_some());
     let id = if let Some(user) = known {
@@ -159,11 +151,7 @@ fn by_email(
             None => return Ok(Json(json!({}))),
         }
     };
-    if challenge.is_given() {
-        let auth_code = database.new_uuid();
-        let flow = FlowState::new(id, auth_code, "magiclink", challenge.clone(), mock.now())?;
-        database.add_flow_state(flow);
-    }
+    database.begin_pkce(id, "magiclink", &challenge, mock.now())?;
     let sent_at = database.user(id).and_then(|user| user.recovery_sent_at);
     rate_limit_checks::check_mail(mock, database, sent_at)?;
     database.audit(id, AuditAction::UserRecoveryRequested, mock.now());

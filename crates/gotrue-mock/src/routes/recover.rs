@@ -16,7 +16,7 @@ use crate::{
     credentials::{parse_email, parse_phone},
     database::Database,
     error::GotrueError,
-    flow_state::{Challenge, FlowState},
+    flow_state::Challenge,
     mailer::{self, Redirect},
     mock::Mock,
     one_time_tokens::CodeKind,
@@ -34,23 +34,16 @@ struct Body {
     kind: String,
     email: String,
     phone: String,
-    code_challenge: String,
-    code_challenge_method: String,
+    #[serde(flatten)]
+    challenge: Challenge,
 }
 
 impl Body {
-    fn challenge(&self) -> Challenge {
-        Challenge {
-            challenge: self.code_challenge.clone(),
-            method: self.code_challenge_method.clone(),
-        }
-    }
-
     /// GoTrue's checks of a request to send a code again, in the same order. Sets the addresses as GoTrue stores them.
     fn check_resend(&mut self, settings: &Settings) -> Result<(), GotrueError> {
         let invalid = |message: &str| Err(GotrueError::bad_request("validation_failed", message));
         match &*self.kind {
-            "signup" | "email_change" => self.challenge().check()?,
+            "signup" | "email_change" => self.challenge.check()?,
             "sms" | "phone_change" => {}
             _ => {
                 return invalid(
@@ -100,17 +93,13 @@ pub(crate) async fn recover(
         let message = "Password recovery requires an email";
         return Err(GotrueError::bad_request("validation_failed", message));
     }
-    let (email, challenge) = (parse_email(&body.email)?, body.challenge());
+    let (email, challenge) = (parse_email(&body.email)?, body.challenge);
     challenge.check()?;
     let mut database = mock.database();
     let Some(id) = database.user_by_email(&email).map(|user| user.id) else {
         return Ok(Json(json!({})));
     };
-    if challenge.is_given() {
-        let auth_code = database.new_uuid();
-        let flow = FlowState::new(id, auth_code, "recovery", challenge.clone(), mock.now())?;
-        database.add_flow_state(flow);
-    }
+    database.begin_pkce(id, "recovery", &challenge, mock.now())?;
     let sent_at = database.user(id).and_then(|user| user.recovery_sent_at);
     rate_limit_checks::check_mail(&mock, &mut database, sent_at)?;
     let redirect = Redirect::of(&mock, query.as_deref(), &headers);
@@ -139,7 +128,7 @@ pub(crate) async fn resend(
     let (id, email_confirmed, phone_confirmed) =
         (user.id, user.email_confirmed_at.is_some(), user.phone_confirmed_at.is_some());
     let redirect = Redirect::of(&mock, query.as_deref(), &headers);
-    let challenge = body.challenge();
+    let challenge = &body.challenge;
     // The flow state does not stay if a rate limit refuses the mail.
     database.transaction(|database| match &*body.kind {
         "signup" if !email_confirmed => {
@@ -160,19 +149,14 @@ fn resend_confirmation(
     mock: &Mock,
     database: &mut Database,
     user_id: Uuid,
-    challenge: Challenge,
+    challenge: &Challenge,
     redirect: &Redirect,
 ) -> Result<Json<Value>, GotrueError> {
     database.audit(user_id, AuditAction::UserConfirmationRequested, mock.now());
-    let is_pkce = challenge.is_given();
-    if is_pkce {
-        let auth_code = database.new_uuid();
-        let flow = FlowState::new(user_id, auth_code, "email/signup", challenge, mock.now())?;
-        database.add_flow_state(flow);
-    }
+    database.begin_pkce(user_id, "email/signup", challenge, mock.now())?;
     let sent_at = database.user(user_id).and_then(|user| user.confirmation_sent_at);
     rate_limit_checks::check_mail(mock, database, sent_at)?;
-    mailer::send_confirmation(mock, database, user_id, redirect, is_pkce);
+    mailer::send_confirmation(mock, database, user_id, redirect, challenge.is_given());
     Ok(Json(json!({})))
 }
 
@@ -180,20 +164,15 @@ fn resend_email_change(
     mock: &Mock,
     database: &mut Database,
     user_id: Uuid,
-    challenge: Challenge,
+    challenge: &Challenge,
     redirect: &Redirect,
 ) -> Result<Json<Value>, GotrueError> {
     let new_email = database.user(user_id).and_then(|user| user.email_change.clone());
     let Some(new_email) = new_email else { return Ok(Json(json!({}))) };
-    let is_pkce = challenge.is_given();
-    if is_pkce {
-        let auth_code = database.new_uuid();
-        let flow = FlowState::new(user_id, auth_code, "email_change", challenge, mock.now())?;
-        database.add_flow_state(flow);
-    }
+    database.begin_pkce(user_id, "email_change", challenge, mock.now())?;
     let sent_at = database.user(user_id).and_then(User::email_change_sent_at);
     rate_limit_checks::check_mail(mock, database, sent_at)?;
-    send_email_codes(mock, database, user_id, &new_email, redirect, is_pkce);
+    send_email_codes(mock, database, user_id, &new_email, redirect, challenge.is_given());
     Ok(Json(json!({})))
 }
 

@@ -40,8 +40,8 @@ struct Body {
     password: String,
     channel: String,
     data: Option<Map<String, Value>>,
-    code_challenge: String,
-    code_challenge_method: String,
+    #[serde(flatten)]
+    challenge: Challenge,
 }
 
 pub(crate) async fn sign_up(
@@ -73,8 +73,7 @@ impl Body {
     fn check(self, settings: &Settings) -> Result<SignUp, GotrueError> {
         let invalid = |message: &str| GotrueError::bad_request("validation_failed", message);
         let (email, phone) = (&*self.email, &*self.phone);
-        let challenge =
-            Challenge { challenge: self.code_challenge, method: self.code_challenge_method };
+        let challenge = self.challenge;
         if self.password.is_empty() {
             return Err(invalid("Signup requires a valid password"));
         }

@@ -55,8 +55,8 @@ struct UserUpdate {
     data: Option<Map<String, Value>>,
     app_metadata: Option<Map<String, Value>>,
     channel: String,
-    code_challenge: String,
-    code_challenge_method: String,
+    #[serde(flatten)]
+    challenge: Challenge,
 }
 
 pub(crate) async fn update_user(
@@ -195,10 +195,6 @@ impl UserUpdate {
         if !self.phone.is_empty() && !mock.settings().confirms_phones {
             mailer::check_texts(mock, database, user_id, &self.phone, CodeKind::PhoneChange)?;
         }
-        let challenge = Challenge {
-            challenge: self.code_challenge.clone(),
-            method: self.code_challenge_method.clone(),
-        };
         if self.email.is_empty() {
             return Ok(None);
         }
@@ -207,10 +203,10 @@ impl UserUpdate {
         if !(is_anonymous && mock.settings().confirms_emails) {
             rate_limit_checks::check_mail(mock, database, sent_at)?;
         }
-        if !challenge.is_given() {
+        if !self.challenge.is_given() {
             return Ok(None);
         }
-        let auth_code = database.new_uuid();
+        let (auth_code, challenge) = (database.new_uuid(), self.challenge.clone());
         FlowState::new(user_id, auth_code, "email_change", challenge, mock.now()).map(Some)
     }
 

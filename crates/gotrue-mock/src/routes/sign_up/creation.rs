@@ -9,7 +9,7 @@ use crate::{
     audit_log::{AuditAction, AuditEvent},
     database::{Database, add_identity},
     error::GotrueError,
-    flow_state::{Challenge, FlowState},
+    flow_state::Challenge,
     mailer::{self, Redirect},
     mock::Mock,
     rate_limit_checks,
@@ -104,12 +104,8 @@ fn create_rows(
             Ok(SignedUp::Confirmed(id))
         }
         Address::Email(_) => {
-            if sign_up.challenge.is_given() {
-                let auth_code = database.new_uuid();
-                let challenge = sign_up.challenge.clone();
-                let mut flow = FlowState::new(id, auth_code, "email/signup", challenge, now)?;
+            if let Some(flow) = database.begin_pkce(id, "email/signup", &sign_up.challenge, now)? {
                 sign_up.address.provider().clone_into(&mut flow.provider_type);
-                database.add_flow_state(flow);
             }
             let sent_at = database.user(id).and_then(|user| user.confirmation_sent_at);
             rate_limit_checks::check_mail(mock, database, sent_at)?;
