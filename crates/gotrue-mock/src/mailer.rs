@@ -1,6 +1,10 @@
 //! Sends codes: each is a mail or a text message in the outbox.
 
-use axum::http::{HeaderMap, header::REFERER};
+use axum::{
+    Json,
+    http::{HeaderMap, header::REFERER},
+};
+use serde_json::{Value, json};
 use url::form_urlencoded;
 use uuid::Uuid;
 
@@ -207,4 +211,9 @@ pub(crate) fn send_checked_text(
         database.send(Mail { to, kind: "sms", token: code, token_hash: None, link: None });
     }
     message_id
+}
+
+/// The response after a text message: its id, if it has one.
+pub(crate) fn text_response(message_id: Option<&'static str>) -> Json<Value> {
+    Json(message_id.map_or_else(|| json!({}), |id| json!({ "message_id": id })))
 }

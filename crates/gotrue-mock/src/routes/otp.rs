@@ -185,7 +185,7 @@ fn by_phone(mock: &Mock, database: &mut Database, body: Body) -> Result<Json<Val
     let message_id = mailer::send_text(mock, database, id, &phone)?;
     let traits = json!({ "channel": channel_name(&body.channel) });
     database.audit(id, AuditAction::UserRecoveryRequested.with(traits), mock.now());
-    Ok(Json(message_id.map_or_else(|| json!({}), |id| json!({ "message_id": id }))))
+    Ok(mailer::text_response(message_id))
 }
 
 /// Signs a user up. Returns the user if the address is confirmed at once: the code is still to be sent. Else the

@@ -46,7 +46,7 @@ pub(crate) async fn reauthenticate(
     let kind = CodeKind::Reauthentication;
     let message_id = mailer::send_text_with(&mock, &mut database, id, &phone, kind)?;
     database.audit(id, AuditAction::UserReauthenticateRequested, mock.now());
-    Ok(Json(message_id.map_or_else(|| json!({}), |id| json!({ "message_id": id }))))
+    Ok(mailer::text_response(message_id))
 }
 
 /// Uses up the code that [`reauthenticate`] sent.

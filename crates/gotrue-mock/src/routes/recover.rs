@@ -137,7 +137,7 @@ pub(crate) async fn resend(
         "sms" if !phone_confirmed => {
             database.audit(id, AuditAction::UserRecoveryRequested, mock.now());
             let message_id = mailer::send_text(&mock, database, id, &body.phone)?;
-            Ok(Json(message_id.map_or_else(|| json!({}), |id| json!({ "message_id": id }))))
+            Ok(mailer::text_response(message_id))
         }
         "email_change" => resend_email_change(&mock, database, id, challenge, &redirect),
         "phone_change" => resend_phone_change(&mock, database, id),
@@ -185,5 +185,5 @@ fn resend_phone_change(
     let Some(new_phone) = new_phone else { return Ok(Json(json!({}))) };
     let kind = CodeKind::PhoneChange;
     let message_id = mailer::send_text_with(mock, database, user_id, &new_phone, kind)?;
-    Ok(Json(message_id.map_or_else(|| json!({}), |id| json!({ "message_id": id }))))
+    Ok(mailer::text_response(message_id))
 }
