@@ -199,7 +199,7 @@ fn send_confirmation(
     redirect: &Redirect,
 ) -> Result<(), GotrueError> {
     let sent_at = database.user(user_id).and_then(|user| user.confirmation_sent_at);
-    rate_limit_checks::check_mail(mock, database, sent_at)?;
+    rate_limit_checks::count_mail(mock, database, sent_at)?;
     mailer::send_confirmation(mock, database, user_id, redirect, false);
     Ok(())
 }

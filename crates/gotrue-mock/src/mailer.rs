@@ -148,12 +148,12 @@ pub(crate) fn send_text(
     user_id: Uuid,
     phone: &str,
 ) -> Result<Option<&'static str>, GotrueError> {
-    send_text_with(mock, database, user_id, phone, CodeKind::Confirmation)
+    send_text_of_kind(mock, database, user_id, phone, CodeKind::Confirmation)
 }
 
 /// Counts a text message. Fails with GoTrue's error if the user may have none yet, or if none can be sent to this
 /// number.
-pub(crate) fn check_texts(
+pub(crate) fn count_text_of_kind(
     mock: &Mock,
     database: &mut Database,
     user_id: Uuid,
@@ -176,19 +176,19 @@ pub(crate) fn check_texts(
 }
 
 /// Sends the text message with a code of this kind. Returns the message's id, which only a fixed code has.
-pub(crate) fn send_text_with(
+pub(crate) fn send_text_of_kind(
     mock: &Mock,
     database: &mut Database,
     user_id: Uuid,
     phone: &str,
     code_kind: CodeKind,
 ) -> Result<Option<&'static str>, GotrueError> {
-    check_texts(mock, database, user_id, phone, code_kind)?;
-    Ok(send_checked_text(mock, database, user_id, phone, code_kind))
+    count_text_of_kind(mock, database, user_id, phone, code_kind)?;
+    Ok(send_counted_text(mock, database, user_id, phone, code_kind))
 }
 
-/// Sends the text message that [`check_texts`] has counted. Returns its id, which only a fixed code has.
-pub(crate) fn send_checked_text(
+/// Sends the text message that [`count_text_of_kind`] has counted. Returns its id, which only a fixed code has.
+pub(crate) fn send_counted_text(
     mock: &Mock,
     database: &mut Database,
     user_id: Uuid,

@@ -15,12 +15,12 @@ const TEXT_CODE: &str = "over_sms_send_rate_limit";
 
 impl LimitedRequest {
     /// Counts a request of the client that the header of the settings names. Without such a header no limit applies.
-    pub(crate) fn check(self, mock: &Mock, headers: &HeaderMap) -> Result<(), GotrueError> {
-        self.check_in(mock, &mut mock.database(), headers)
+    pub(crate) fn count(self, mock: &Mock, headers: &HeaderMap) -> Result<(), GotrueError> {
+        self.count_in(mock, &mut mock.database(), headers)
     }
 
     /// The same for a caller that has the database.
-    pub(crate) fn check_in(
+    pub(crate) fn count_in(
         self,
         mock: &Mock,
         database: &mut Database,
@@ -43,7 +43,7 @@ impl LimitedRequest {
 }
 
 /// Counts a mail. `sent_at` is when the user was sent the last one of its kind.
-pub(crate) fn check_mail(
+pub(crate) fn count_mail(
     mock: &Mock,
     database: &mut Database,
     sent_at: Option<SystemTime>,

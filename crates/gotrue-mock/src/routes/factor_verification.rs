@@ -41,7 +41,7 @@ pub(crate) async fn verify(
     let (mut database, now) = (mock.database(), mock.now());
     let caller = authenticate(&mock, &database, &headers)?;
     find_factor(&mut database, caller.user_id, &id)?;
-    LimitedRequest::FactorVerification.check_in(&mock, &mut database, &headers)?;
+    LimitedRequest::FactorVerification.count_in(&mock, &mut database, &headers)?;
     let factor = find_factor(&mut database, caller.user_id, &id)?;
     let request: VerifyRequest = parse_json_object(&body, "VerifyFactorParams")?;
     let challenge_id = request.challenge_id.as_deref().map(parse_challenge_id).transpose()?;

@@ -165,7 +165,7 @@ pub(crate) async fn challenge(
     let caller = authenticate(&mock, &database, &headers)?;
     let factor = find_factor(&mut database, caller.user_id, &id)?;
     let (factor_id, kind, sent_at) = (factor.id, factor.kind.clone(), factor.last_challenged_at);
-    LimitedRequest::FactorChallenge.check_in(&mock, &mut database, &headers)?;
+    LimitedRequest::FactorChallenge.count_in(&mock, &mut database, &headers)?;
     let code = match &kind {
         FactorKind::Totp { .. } => None,
         FactorKind::Phone { phone } => {

@@ -43,7 +43,7 @@ pub(crate) async fn invite(
     let email = parse_email(&body.email)?;
     let mut database = mock.database();
     let known = unconfirmed_user(&database, &email)?;
-    rate_limit_checks::check_mail(&mock, &mut database, None)?;
+    rate_limit_checks::count_mail(&mock, &mut database, None)?;
     let id = match known {
         Some(id) => id,
         None => insert_unconfirmed(&mock, &mut database, &email, body.data.unwrap_or_default()),

@@ -56,7 +56,7 @@ pub(crate) async fn otp(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
-    LimitedRequest::Otp.check(&mock, &headers)?;
+    LimitedRequest::Otp.count(&mock, &headers)?;
     let body: Body = parse_json_object(&body, "OtpParams")?;
     let invalid = |message: &str| Err(GotrueError::bad_request("validation_failed", message));
     if !body.email.is_empty() && !body.phone.is_empty() {
@@ -88,7 +88,7 @@ pub(crate) async fn magic_link(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
-    LimitedRequest::MagicLink.check(&mock, &headers)?;
+    LimitedRequest::MagicLink.count(&mock, &headers)?;
     let body: Body = decode_json_object(&body, "MagicLinkParams")?;
     check_magic_links(&mock)?;
     if body.email.is_empty() {
@@ -153,7 +153,7 @@ fn by_email(
     };
     database.begin_pkce(id, "magiclink", &challenge, mock.now())?;
     let sent_at = database.user(id).and_then(|user| user.recovery_sent_at);
-    rate_limit_checks::check_mail(mock, database, sent_at)?;
+    rate_limit_checks::count_mail(mock, database, sent_at)?;
     database.audit(id, AuditAction::UserRecoveryRequested, mock.now());
     mailer::send_magic_link(mock, database, id, redirect, challenge.is_given());
     Ok(Json(json!({})))

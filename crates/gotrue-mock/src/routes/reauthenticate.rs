@@ -30,7 +30,7 @@ pub(crate) async fn reauthenticate(
             return Err(GotrueError::unprocessable("email_not_confirmed", message));
         }
         let sent_at = user.codes.sent_at(CodeKind::Reauthentication);
-        rate_limit_checks::check_mail(&mock, &mut database, sent_at)?;
+        rate_limit_checks::count_mail(&mock, &mut database, sent_at)?;
         database.audit(id, AuditAction::UserReauthenticateRequested, mock.now());
         mailer::send_reauthentication(&mock, &mut database, id);
         return Ok(Json(json!({})));
@@ -44,7 +44,7 @@ pub(crate) async fn reauthenticate(
         return Err(GotrueError::unprocessable("phone_not_confirmed", message));
     }
     let kind = CodeKind::Reauthentication;
-    let message_id = mailer::send_text_with(&mock, &mut database, id, &phone, kind)?;
+    let message_id = mailer::send_text_of_kind(&mock, &mut database, id, &phone, kind)?;
     database.audit(id, AuditAction::UserReauthenticateRequested, mock.now());
     Ok(mailer::text_response(message_id))
 }

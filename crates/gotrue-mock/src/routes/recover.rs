@@ -84,7 +84,7 @@ pub(crate) async fn recover(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
-    LimitedRequest::Recover.check(&mock, &headers)?;
+    LimitedRequest::Recover.count(&mock, &headers)?;
     if !mock.settings().allows_emails {
         return Err(disabled("email_provider_disabled", "Email"));
     }
@@ -101,7 +101,7 @@ pub(crate) async fn recover(
     };
     database.begin_pkce(id, "recovery", &challenge, mock.now())?;
     let sent_at = database.user(id).and_then(|user| user.recovery_sent_at);
-    rate_limit_checks::check_mail(&mock, &mut database, sent_at)?;
+    rate_limit_checks::count_mail(&mock, &mut database, sent_at)?;
     let redirect = Redirect::of(&mock, query.as_deref(), &headers);
     database.audit(id, AuditAction::UserRecoveryRequested, mock.now());
     mailer::send_recovery(&mock, &mut database, id, &redirect, challenge.is_given());
@@ -115,7 +115,7 @@ pub(crate) async fn resend(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
-    LimitedRequest::Resend.check(&mock, &headers)?;
+    LimitedRequest::Resend.count(&mock, &headers)?;
     let mut body: Body = parse_json_object(&body, "ResendConfirmationParams")?;
     body.check_resend(mock.settings())?;
     let mut database = mock.database();
@@ -155,7 +155,7 @@ fn resend_confirmation(
     database.audit(user_id, AuditAction::UserConfirmationRequested, mock.now());
     database.begin_pkce(user_id, "email/signup", challenge, mock.now())?;
     let sent_at = database.user(user_id).and_then(|user| user.confirmation_sent_at);
-    rate_limit_checks::check_mail(mock, database, sent_at)?;
+    rate_limit_checks::count_mail(mock, database, sent_at)?;
     mailer::send_confirmation(mock, database, user_id, redirect, challenge.is_given());
     Ok(Json(json!({})))
 }
@@ -171,7 +171,7 @@ fn resend_email_change(
     let Some(new_email) = new_email else { return Ok(Json(json!({}))) };
     database.begin_pkce(user_id, "email_change", challenge, mock.now())?;
     let sent_at = database.user(user_id).and_then(User::email_change_sent_at);
-    rate_limit_checks::check_mail(mock, database, sent_at)?;
+    rate_limit_checks::count_mail(mock, database, sent_at)?;
     send_email_codes(mock, database, user_id, &new_email, redirect, challenge.is_given());
     Ok(Json(json!({})))
 }
@@ -184,6 +184,6 @@ fn resend_phone_change(
     let new_phone = database.user(user_id).and_then(|user| user.phone_change.clone());
     let Some(new_phone) = new_phone else { return Ok(Json(json!({}))) };
     let kind = CodeKind::PhoneChange;
-    let message_id = mailer::send_text_with(mock, database, user_id, &new_phone, kind)?;
+    let message_id = mailer::send_text_of_kind(mock, database, user_id, &new_phone, kind)?;
     Ok(mailer::text_response(message_id))
 }

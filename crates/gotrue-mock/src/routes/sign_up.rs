@@ -56,10 +56,10 @@ pub(crate) async fn sign_up(
             let message = "Anonymous sign-ins are disabled";
             return Err(GotrueError::unprocessable("anonymous_provider_disabled", message));
         }
-        LimitedRequest::AnonymousSignUp.check(&mock, &headers)?;
+        LimitedRequest::AnonymousSignUp.count(&mock, &headers)?;
         return sign_up_anonymously(&mock, given.data.unwrap_or_default());
     }
-    LimitedRequest::SignUp.check(&mock, &headers)?;
+    LimitedRequest::SignUp.count(&mock, &headers)?;
     mock.settings().check_sign_ups_allowed()?;
     let sign_up = given.check(mock.settings())?;
     let redirect = Redirect::of(&mock, query.as_deref(), &headers);

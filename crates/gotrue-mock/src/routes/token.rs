@@ -62,7 +62,7 @@ pub(crate) async fn token(
     let body: &[u8] = if is_form { &[] } else { &body };
     let grant = query_parameter(query.as_deref(), "grant_type");
     if matches!(grant.as_str(), "password" | "refresh_token" | "pkce" | "id_token") {
-        LimitedRequest::Token.check(&mock, &headers)?;
+        LimitedRequest::Token.count(&mock, &headers)?;
     }
     match grant.as_str() {
         "password" => password_grant(&mock, &parse_json_object(body, "PasswordGrantParams")?),

@@ -66,7 +66,7 @@ pub(crate) async fn update_user(
     body: Bytes,
 ) -> Result<Json<Value>, GotrueError> {
     Caller::authenticate(&mock, &mock.database(), &headers)?;
-    LimitedRequest::UserUpdate.check(&mock, &headers)?;
+    LimitedRequest::UserUpdate.count(&mock, &headers)?;
     let mut database = mock.database();
     let caller = Caller::authenticate(&mock, &database, &headers)?;
     let mut update: UserUpdate = parse_json_object(&body, "UserUpdateParams")?;
@@ -193,7 +193,13 @@ impl UserUpdate {
         user_id: Uuid,
     ) -> Result<Option<FlowState>, GotrueError> {
         if !self.phone.is_empty() && !mock.settings().confirms_phones {
-            mailer::check_texts(mock, database, user_id, &self.phone, CodeKind::PhoneChange)?;
+            mailer::count_text_of_kind(
+                mock,
+                database,
+                user_id,
+                &self.phone,
+                CodeKind::PhoneChange,
+            )?;
         }
         if self.email.is_empty() {
             return Ok(None);
@@ -201,7 +207,7 @@ impl UserUpdate {
         let user = database.user(user_id).ok_or_else(user_not_found)?;
         let (is_anonymous, sent_at) = (user.is_anonymous, user.email_change_sent_at());
         if !(is_anonymous && mock.settings().confirms_emails) {
-            rate_limit_checks::check_mail(mock, database, sent_at)?;
+            rate_limit_checks::count_mail(mock, database, sent_at)?;
         }
         if !self.challenge.is_given() {
             return Ok(None);
@@ -279,6 +285,6 @@ fn begin_phone_change(
     if mock.settings().confirms_phones {
         return change_phone(database, user_id, mock.now());
     }
-    mailer::send_checked_text(mock, database, user_id, phone, CodeKind::PhoneChange);
+    mailer::send_counted_text(mock, database, user_id, phone, CodeKind::PhoneChange);
     Ok(())
 }

@@ -49,7 +49,7 @@ pub(crate) async fn verify(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, GotrueError> {
-    LimitedRequest::Verify.check(&mock, &headers)?;
+    LimitedRequest::Verify.count(&mock, &headers)?;
     let body: Body = parse_json_object(&body, "VerifyParams")?;
     let verification = body.check()?;
     let mut database = mock.database();
@@ -103,7 +103,7 @@ pub(crate) async fn verify_link(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Result<Response, GotrueError> {
-    LimitedRequest::Verify.check(&mock, &headers)?;
+    LimitedRequest::Verify.count(&mock, &headers)?;
     let query = query.as_deref();
     let (kind, token) = (query_parameter(query, "type"), query_parameter(query, "token"));
     let invalid = |message: &str| GotrueError::bad_request("validation_failed", message);

@@ -108,7 +108,7 @@ fn create_rows(
                 sign_up.address.provider().clone_into(&mut flow.provider_type);
             }
             let sent_at = database.user(id).and_then(|user| user.confirmation_sent_at);
-            rate_limit_checks::check_mail(mock, database, sent_at)?;
+            rate_limit_checks::count_mail(mock, database, sent_at)?;
             mailer::send_confirmation(mock, database, id, redirect, sign_up.challenge.is_given());
             Ok(SignedUp::ToConfirm(id))
         }
