@@ -1,4 +1,4 @@
-//! The identities of a user's own addresses that an administrator writes.
+//! The identities of a user's own addresses that a change of the address or an administrator writes.
 
 use std::time::SystemTime;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::Database;
-use crate::{identity::unverified_claims, user::User};
+use crate::identity::unverified_claims;
 
 /// What an identity of an address says: the address, and whether its user has confirmed it.
 #[derive(Clone, Copy, Debug)]
@@ -28,10 +28,6 @@ impl AddressClaims<'_> {
 }
 
 impl Database {
-    pub(crate) fn users(&self) -> impl Iterator<Item = &User> {
-        self.users.values()
-    }
-
     /// Updates the identity of an address, or adds one. Unlike the identity of a sign-up, a new one has nothing of the
     /// user's metadata.
     pub(crate) fn write_address_identity(

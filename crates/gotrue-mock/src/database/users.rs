@@ -7,7 +7,7 @@ use std::{
 
 use uuid::Uuid;
 
-use super::table::Table;
+use super::{Database, table::Table};
 use crate::user::User;
 
 /// What a request may know of a user, beside id and address.
@@ -25,6 +25,12 @@ pub(super) enum UserKey {
     EmailChange(String),
     /// The new number, which is not confirmed yet.
     PhoneChange(String),
+}
+
+impl Database {
+    pub(crate) fn users(&self) -> impl Iterator<Item = &User> {
+        self.users.values()
+    }
 }
 
 /// The users by their ids.
