@@ -2,15 +2,13 @@
 
 use std::time::SystemTime;
 
-use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
     accepted::Accepted,
     audit_log::AuditAction,
-    database::Database,
+    database::{AddressClaims, Database},
     error::GotrueError,
-    identity::unverified_claims,
     mailer::Redirect,
     mock::Mock,
     one_time_tokens::{CodeKind, PKCE_PREFIX, new_code, token_hash},
@@ -87,7 +85,7 @@ pub(crate) fn change_email(
         return Err(GotrueError::unexpected_failure("Error confirm email"));
     }
     database.audit(user_id, AuditAction::UserModified, now);
-    confirm_identity(database, user_id, "email", &new_email, now);
+    confirm_address(database, user_id, ("email", &new_email), now);
     if let Some(user) = database.user_mut(user_id) {
         (user.email_change, user.has_confirmed_one_address) = (None, false);
         user.codes.use_up(CodeKind::EmailChangeCurrent);
@@ -115,7 +113,7 @@ pub(crate) fn change_phone(
         return Err(GotrueError::unexpected_failure("Error confirming user"));
     }
     database.audit(user_id, AuditAction::UserModified, now);
-    confirm_identity(database, user_id, "phone", &new_phone, now);
+    confirm_address(database, user_id, ("phone", &new_phone), now);
     if let Some(user) = database.user_mut(user_id) {
         (user.phone_change, user.phone_confirmed_at) = (None, Some(now));
         user.codes.use_up(CodeKind::PhoneChange);
@@ -124,27 +122,17 @@ pub(crate) fn change_phone(
     Ok(())
 }
 
-/// Writes a confirmed address into the user's identity at `email` or `phone`, which begins if there is none. Unlike a
-/// sign-up, this does not change the user's metadata.
-fn confirm_identity(
+/// Writes a confirmed address into the user's identity at `email` or `phone`. An anonymous user becomes permanent.
+fn confirm_address(
     database: &mut Database,
     user_id: Uuid,
-    provider: &str,
-    address: &str,
+    (provider, address): (&'static str, &str),
     now: SystemTime,
 ) {
-    let mut identity = database.new_identity(user_id, provider, now);
-    let Some(user) = database.user_mut(user_id) else { return };
-    user.is_anonymous = false;
-    user.updated_at = now;
-    let confirmed =
-        [(provider.to_owned(), json!(address)), (format!("{provider}_verified"), json!(true))];
-    if let Some(known) = user.identity(provider) {
-        known.data.extend(confirmed);
-        known.updated_at = now;
-        return;
+    let claims = AddressClaims { provider, address, is_verified: true };
+    database.write_address_identity(user_id, claims, now);
+    if let Some(user) = database.user_mut(user_id) {
+        user.is_anonymous = false;
+        user.updated_at = now;
     }
-    identity.data = unverified_claims(user_id);
-    identity.data.extend(confirmed);
-    user.identities.push(identity);
 }
