@@ -63,13 +63,8 @@ fn create_rows(
     redirect: &Redirect,
 ) -> Result<SignedUp, GotrueError> {
     let now = mock.now();
-    let known = sign_up.address.find(database);
-    let is_confirmed = |user: &User| match sign_up.address {
-        Address::Email(_) => user.email_confirmed_at.is_some(),
-        Address::Phone(_) => user.phone_confirmed_at.is_some(),
-    };
-    let id = match known {
-        Some(user) if is_confirmed(user) => {
+    let id = match sign_up.address.find(database) {
+        Some(user) if sign_up.address.is_confirmed(user) => {
             let id = user.id;
             database.audit(id, sign_up.event(AuditAction::UserRepeatedSignup), now);
             return Ok(SignedUp::Exists(id));
@@ -84,39 +79,42 @@ fn create_rows(
         Address::Email(_) => settings.confirms_emails,
         Address::Phone(_) => settings.confirms_phones,
     };
-    let action = if is_confirmed_at_once {
-        AuditAction::UserSignedup
-    } else {
-        AuditAction::UserConfirmationRequested
-    };
-    database.audit(id, sign_up.event(action), now);
+    if is_confirmed_at_once {
+        database.audit(id, sign_up.event(AuditAction::UserSignedup), now);
+        if let Some(user) = database.user_mut(id) {
+            sign_up.address.confirm(user, now);
+        }
+        return Ok(SignedUp::Confirmed(id));
+    }
+    database.audit(id, sign_up.event(AuditAction::UserConfirmationRequested), now);
+    send_code(mock, database, id, sign_up, redirect)?;
+    Ok(SignedUp::ToConfirm(id))
+}
+
+/// Sends the mail or the text message of a sign-up, unless a rate limit refuses it.
+fn send_code(
+    mock: &Mock,
+    database: &mut Database,
+    id: Uuid,
+    sign_up: &SignUp,
+    redirect: &Redirect,
+) -> Result<(), GotrueError> {
     match &sign_up.address {
-        Address::Email(_) if settings.confirms_emails => {
-            if let Some(user) = database.user_mut(id) {
-                user.confirm_email(now);
-            }
-            Ok(SignedUp::Confirmed(id))
-        }
-        Address::Phone(_) if settings.confirms_phones => {
-            if let Some(user) = database.user_mut(id) {
-                user.confirm_phone(now);
-            }
-            Ok(SignedUp::Confirmed(id))
-        }
         Address::Email(_) => {
-            if let Some(flow) = database.begin_pkce(id, "email/signup", &sign_up.challenge, now)? {
+            let challenge = &sign_up.challenge;
+            let flow = database.begin_pkce(id, "email/signup", challenge, mock.now())?;
+            if let Some(flow) = flow {
                 sign_up.address.provider().clone_into(&mut flow.provider_type);
             }
             let sent_at = database.user(id).and_then(|user| user.confirmation_sent_at);
             rate_limit_checks::count_mail(mock, database, sent_at)?;
-            mailer::send_confirmation(mock, database, id, redirect, sign_up.challenge.is_given());
-            Ok(SignedUp::ToConfirm(id))
+            mailer::send_confirmation(mock, database, id, redirect, challenge.is_given());
         }
         Address::Phone(phone) => {
             mailer::send_text(mock, database, id, phone)?;
-            Ok(SignedUp::ToConfirm(id))
         }
     }
+    Ok(())
 }
 
 impl SignUp {
@@ -136,6 +134,20 @@ impl Address {
         match self {
             Self::Email(email) => database.duplicated_email(email, None),
             Self::Phone(phone) => database.user_by_phone(phone),
+        }
+    }
+
+    fn is_confirmed(&self, user: &User) -> bool {
+        match self {
+            Self::Email(_) => user.email_confirmed_at.is_some(),
+            Self::Phone(_) => user.phone_confirmed_at.is_some(),
+        }
+    }
+
+    fn confirm(&self, user: &mut User, now: SystemTime) {
+        match self {
+            Self::Email(_) => user.confirm_email(now),
+            Self::Phone(_) => user.confirm_phone(now),
         }
     }
 
