@@ -62,8 +62,7 @@ pub(crate) fn accept_email_code(
         !settings.confirms_emails && settings.confirms_both_addresses && !user.email().is_empty();
     if needs_both && !user.has_confirmed_one_address {
         user.has_confirmed_one_address = true;
-        let kinds = [CodeKind::EmailChangeCurrent, CodeKind::EmailChangeNew];
-        user.codes.clear_first(&kinds, token_hash);
+        user.codes.clear_first(&CodeKind::EMAIL_CHANGE, token_hash);
         return Ok(Accepted::FirstOfTwo);
     }
     change_email(database, user_id, now)?;
@@ -88,8 +87,9 @@ pub(crate) fn change_email(
     confirm_address(database, user_id, ("email", &new_email), now);
     if let Some(user) = database.user_mut(user_id) {
         (user.email_change, user.has_confirmed_one_address) = (None, false);
-        user.codes.use_up(CodeKind::EmailChangeCurrent);
-        user.codes.use_up(CodeKind::EmailChangeNew);
+        for kind in CodeKind::EMAIL_CHANGE {
+            user.codes.use_up(kind);
+        }
         if user.email_confirmed_at.is_none() {
             user.confirm_email(now);
         }

@@ -67,7 +67,7 @@ impl VerificationType {
             Self::Email => &[CodeKind::Confirmation, CodeKind::Recovery],
             Self::Confirmation | Self::Text => &[CodeKind::Confirmation],
             Self::Recovery => &[CodeKind::Recovery],
-            Self::EmailChange => &[CodeKind::EmailChangeCurrent, CodeKind::EmailChangeNew],
+            Self::EmailChange => &CodeKind::EMAIL_CHANGE,
             Self::PhoneChange => &[CodeKind::PhoneChange],
             Self::Unknown => &[],
         }
