@@ -118,7 +118,6 @@ impl Verification {
         now: SystemTime,
     ) -> Result<Accepted, GotrueError> {
         let (id, code) = self.find(database, settings, now)?;
-        let is_text = matches!(self.proof, Proof::PhoneCode { .. });
         let accepted = match code {
             CodeKind::EmailChangeCurrent | CodeKind::EmailChangeNew => {
                 accept_email_code(database, id, &self.token_hash(), settings, now)?
@@ -127,25 +126,37 @@ impl Verification {
                 change_phone(database, id, now)?;
                 Accepted::User { id, code }
             }
-            _ => Accepted::User { id, code },
+            _ => {
+                self.confirm_address(database, id, code, now)?;
+                Accepted::User { id, code }
+            }
         };
+        if matches!(accepted, Accepted::User { .. })
+            && let Some(user) = database.user_mut(id)
+        {
+            user.update_providers();
+        }
+        Ok(accepted)
+    }
+
+    /// Confirms the address of a sign-up or a sign-in, and writes the audit log's entry.
+    fn confirm_address(
+        &self,
+        database: &mut Database,
+        id: Uuid,
+        code: CodeKind,
+        now: SystemTime,
+    ) -> Result<(), GotrueError> {
+        let is_text = matches!(self.proof, Proof::PhoneCode { .. });
         if code == CodeKind::Confirmation && !is_text {
             set_password_of_invited(database, id, now);
         }
-        if matches!(accepted, Accepted::FirstOfTwo) {
-            return Ok(accepted);
-        }
-        if let Some(event) = database.user(id).and_then(|user| self.event(user, code)) {
-            database.audit(id, event, now);
-        }
-        let Some(user) = database.user_mut(id) else { return Err(GotrueError::unexpected()) };
-        match (&self.proof, code) {
-            (
-                _,
-                CodeKind::EmailChangeCurrent | CodeKind::EmailChangeNew | CodeKind::PhoneChange,
-            ) => {}
-            (Proof::PhoneCode { .. }, _) => user.confirm_phone(now),
-            (_, CodeKind::Recovery) => {
+        let user = database.user(id).ok_or_else(GotrueError::unexpected)?;
+        database.audit(id, self.event(user, code), now);
+        let user = database.user_mut(id).ok_or_else(GotrueError::unexpected)?;
+        match code {
+            _ if is_text => user.confirm_phone(now),
+            CodeKind::Recovery => {
                 user.codes.use_up(CodeKind::Recovery);
                 if user.email_confirmed_at.is_none() {
                     user.confirm_email(now);
@@ -161,25 +172,20 @@ impl Verification {
                 }
             }
         }
-        user.update_providers();
-        Ok(accepted)
+        Ok(())
     }
 
     /// What GoTrue's `signupVerify`, `recoverVerify` and `smsVerify` write into the audit log. A change of an address
     /// writes its own entry.
-    fn event(&self, user: &User, code: CodeKind) -> Option<AuditEvent> {
+    fn event(&self, user: &User, code: CodeKind) -> AuditEvent {
         let provider = match (&self.proof, code) {
-            (
-                _,
-                CodeKind::EmailChangeCurrent | CodeKind::EmailChangeNew | CodeKind::PhoneChange,
-            ) => return None,
             (Proof::PhoneCode { .. }, _) => "phone",
             (_, CodeKind::Recovery) if user.email_confirmed_at.is_some() => {
-                return Some(AuditAction::Login.into());
+                return AuditAction::Login.into();
             }
             _ => "email",
         };
-        Some(AuditAction::UserSignedup.with(json!({ "provider": provider })))
+        AuditAction::UserSignedup.with(json!({ "provider": provider }))
     }
 
     /// The hash of the address and the code, or the hash that the client sent.
