@@ -56,30 +56,28 @@ pub(crate) fn sign_in(
 ) -> Result<SignedIn, GotrueError> {
     let decision = decide(mock, database, external)?;
     let now = mock.now();
-    if let Decision::Exists(id) | Decision::Link(id) = decision {
-        // GoTrue notices the ban later, and undoes what it has done until then.
-        if database.user(id).is_some_and(|user| user.is_banned(now)) {
-            return Err(GotrueError::forbidden("user_banned", "User is banned"));
-        }
-    }
-    let identities_before = match decision {
-        Decision::Exists(id) | Decision::Link(id) => identities_of(database, id),
+    let known = match decision {
+        Decision::Exists(id) | Decision::Link(id) => database.user(id),
         Decision::Create(_) => None,
     };
+    // GoTrue notices the ban later, and undoes what it has done until then.
+    if known.is_some_and(|user| user.is_banned(now)) {
+        return Err(GotrueError::forbidden("user_banned", "User is banned"));
+    }
+    let identities_before = known.map(|user| user.identities.clone());
     let (user_id, email) = match decision {
         Decision::Exists(id) => {
             update_identity(database, id, external, now);
             (id, database.user(id).and_then(|user| user.email.clone()))
         }
         Decision::Link(id) => {
-            let identity = database.external_identity(external, now);
-            let event = AuditAction::IdentityLinked.with(identity.traits());
             if let Some(user) = database.user_mut(id) {
-                user.identities.push(identity);
                 user.user_metadata.extend(external.data.clone());
+            }
+            add_identity(database, id, external, origin.client, now);
+            if let Some(user) = database.user_mut(id) {
                 user.update_providers();
             }
-            database.audit(id, event.with_client(origin.client), now);
             (id, external.email.clone())
         }
         Decision::Create(email) => {
@@ -95,10 +93,6 @@ pub(crate) fn sign_in(
         database.audit(user_id, login, now);
     }
     Ok(SignedIn { user_id, identities_before })
-}
-
-fn identities_of(database: &Database, user_id: Uuid) -> Option<Vec<Identity>> {
-    database.user(user_id).map(|user| user.identities.clone())
 }
 
 fn decide(
@@ -123,6 +117,22 @@ fn decide(
             Err(GotrueError::unexpected_failure(message))
         }
     }
+}
+
+/// Adds an identity to a user who exists, and writes this into the audit log.
+fn add_identity(
+    database: &mut Database,
+    user_id: Uuid,
+    external: &ExternalIdentity,
+    client: &ClientAddr,
+    now: SystemTime,
+) {
+    let identity = database.external_identity(external, now);
+    let event = AuditAction::IdentityLinked.with(identity.traits());
+    if let Some(user) = database.user_mut(user_id) {
+        user.identities.push(identity);
+    }
+    database.audit(user_id, event.with_client(client), now);
 }
 
 /// Replaces the data of a known identity by what the provider says now.
@@ -221,44 +231,52 @@ pub(crate) fn link(
     external: &ExternalIdentity,
     origin: &RequestOrigin<'_>,
 ) -> Result<SignedIn, GotrueError> {
-    let (now, confirms_emails) = (mock.now(), mock.settings().confirms_emails);
     let known = database.user_id_by_identity(&external.provider, &external.subject);
     if let Some(known) = known {
         let of = if known == user_id { "" } else { " to another user" };
         let message = format!("Identity is already linked{of}");
         return Err(GotrueError::unprocessable("identity_already_exists", message));
     }
-    let identities_before = identities_of(database, user_id);
-    let identity = database.external_identity(external, now);
-    let Some(user) = database.user_mut(user_id) else {
+    let Some(user) = database.user(user_id) else {
         let message = "Linking target user not found";
         return Err(GotrueError::unprocessable("user_not_found", message));
     };
-    let has_email = user.email.is_some();
-    let event = AuditAction::IdentityLinked.with(identity.traits());
-    user.identities.push(identity);
-    database.audit(user_id, event.with_client(origin.client), now);
+    let (has_email, identities_before) = (user.email.is_some(), user.identities.clone());
+    add_identity(database, user_id, external, origin.client, mock.now());
     if !has_email {
-        if !database.update_email_from_identities(user_id, confirms_emails) {
-            let message = "A user with this email address has already been registered";
-            return Err(GotrueError::bad_request("email_exists", message));
-        }
-        if !external.email_verified {
-            send_confirmation(mock, database, user_id, origin.redirect)?;
-            let provider = &external.provider;
-            let message = format!(
-                "Unverified email with {provider}. A confirmation email has been sent to your {provider} email"
-            );
-            let error = GotrueError::unprocessable("email_not_confirmed", message);
-            return Err(error.with_commit());
-        }
+        take_email(mock, database, user_id, external, origin.redirect)?;
     }
     if let Some(user) = database.user_mut(user_id) {
-        if !has_email {
-            user.confirm_email(now);
-            user.is_anonymous = false;
-        }
         user.update_providers();
     }
-    Ok(SignedIn { user_id, identities_before })
+    Ok(SignedIn { user_id, identities_before: Some(identities_before) })
+}
+
+/// Gives a user without an e-mail address that of the identities, and confirms it. If the provider has not verified it,
+/// sends a mail and fails.
+fn take_email(
+    mock: &Mock,
+    database: &mut Database,
+    user_id: Uuid,
+    external: &ExternalIdentity,
+    redirect: &Redirect,
+) -> Result<(), GotrueError> {
+    if !database.update_email_from_identities(user_id, mock.settings().confirms_emails) {
+        let message = "A user with this email address has already been registered";
+        return Err(GotrueError::bad_request("email_exists", message));
+    }
+    if !external.email_verified {
+        send_confirmation(mock, database, user_id, redirect)?;
+        let provider = &external.provider;
+        let message = format!(
+            "Unverified email with {provider}. A confirmation email has been sent to your {provider} email"
+        );
+        let error = GotrueError::unprocessable("email_not_confirmed", message);
+        return Err(error.with_commit());
+    }
+    if let Some(user) = database.user_mut(user_id) {
+        user.confirm_email(mock.now());
+        user.is_anonymous = false;
+    }
+    Ok(())
 }
