@@ -23,8 +23,8 @@ use crate::{
     request::{parse_json_object, query_parameter},
     routes::id_token::IdTokenGrant,
     session_response::{SessionTokens, begin_session},
-    settings::Feature,
-    user::UserView,
+    settings::{Feature, Settings},
+    user::{User, UserView},
 };
 
 #[derive(Default, Deserialize)]
@@ -82,27 +82,35 @@ pub(crate) async fn token(
     }
 }
 
+impl Credentials {
+    /// The user of the address.
+    fn find_user<'d>(
+        &self,
+        database: &'d Database,
+        settings: &Settings,
+    ) -> Result<Option<&'d User>, GotrueError> {
+        let invalid = |message: &str| Err(GotrueError::bad_request("validation_failed", message));
+        match (&*self.email, &*self.phone) {
+            ("", "") => invalid("missing email or phone"),
+            (_, "") if !settings.allows_emails => {
+                let message = "Email logins are disabled";
+                Err(GotrueError::unprocessable("email_provider_disabled", message))
+            }
+            ("", _) if !settings.allows_phones => {
+                let message = "Phone logins are disabled";
+                Err(GotrueError::unprocessable("phone_provider_disabled", message))
+            }
+            (email, "") => Ok(database.user_by_email(email)),
+            ("", phone) => Ok(database.user_by_phone(&phone_digits(phone))),
+            _ => invalid("Only an email address or phone number should be provided on login."),
+        }
+    }
+}
+
 fn password_grant(mock: &Mock, given: &Credentials) -> Result<Response, GotrueError> {
     let wrong = || GotrueError::bad_request("invalid_credentials", "Invalid login credentials");
-    let invalid = |message: &str| Err(GotrueError::bad_request("validation_failed", message));
     let mut database = mock.database();
-    let user = match (&*given.email, &*given.phone) {
-        ("", "") => return invalid("missing email or phone"),
-        (_, "") if !mock.settings().allows_emails => {
-            let message = "Email logins are disabled";
-            return Err(GotrueError::unprocessable("email_provider_disabled", message));
-        }
-        ("", _) if !mock.settings().allows_phones => {
-            let message = "Phone logins are disabled";
-            return Err(GotrueError::unprocessable("phone_provider_disabled", message));
-        }
-        (email, "") => database.user_by_email(email),
-        ("", phone) => database.user_by_phone(&phone_digits(phone)),
-        _ => {
-            let message = "Only an email address or phone number should be provided on login.";
-            return invalid(message);
-        }
-    };
+    let user = given.find_user(&database, mock.settings())?;
     let user = user.filter(|user| user.password.is_some()).ok_or_else(wrong)?;
     if user.is_banned(mock.now()) {
         return Err(GotrueError::bad_request("user_banned", "User is banned"));
@@ -236,7 +244,7 @@ mod tests {
     use axum::http::StatusCode;
 
     use super::*;
-    use crate::{options::Options, settings::Settings};
+    use crate::options::Options;
 
     #[tokio::test]
     async fn web3_has_gotrues_error_while_it_is_switched_off_and_is_not_implemented_otherwise() {
