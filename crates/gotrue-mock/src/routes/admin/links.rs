@@ -60,14 +60,15 @@ pub(crate) async fn generate(
     }
     let code = new_code(database.rng());
     let hash = token_hash(&body.email, &code);
-    let mut link_hash = hash.clone();
+    let link_hash = match &*body.kind {
+        "email_change_new" => token_hash(&body.new_email.to_lowercase(), &code),
+        _ => hash.clone(),
+    };
     let id = match &*body.kind {
         "magiclink" | "recovery" => body.recover(&mock, &mut database, &hash)?,
         "invite" => body.invite(&mock, &mut database, &hash, &administrator)?,
         "signup" => body.sign_up(&mock, &mut database, &hash)?,
-        "email_change_current" => body.change_email(&mock, &mut database, &hash)?,
-        "email_change_new" => {
-            link_hash = token_hash(&body.new_email.to_lowercase(), &code);
+        "email_change_current" | "email_change_new" => {
             body.change_email(&mock, &mut database, &link_hash)?
         }
         kind => {
