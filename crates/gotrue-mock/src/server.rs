@@ -199,31 +199,15 @@ async fn respond(
     fault: Option<Fault>,
     version: ApiVersion,
 ) -> Result<Response<Body>, ConnectionError> {
-    let route = |mut request: Request<Bytes>| async {
-        // GoTrue has no handler for HEAD (recorded: `verify-link-head`), and axum answers it like GET. Route it as
-        // TRACE, for which no path has a handler.
-        if request.method() == Method::HEAD {
-            *request.method_mut() = Method::TRACE;
-        }
-        let result: Result<_, Infallible> = router.oneshot(request.map(Body::from)).await;
-        let Ok(mut response) = result;
-        if response.status() == StatusCode::METHOD_NOT_ALLOWED {
-            sort_allowed_methods(response.headers_mut());
-        } else {
-            // axum adds `Allow` to the answers of fallbacks, too; GoTrue does not.
-            response.headers_mut().remove(ALLOW);
-        }
-        response
-    };
     let Some(fault) = fault else {
-        return Ok(route(request).await);
+        return Ok(route(router, request).await);
     };
     if let FaultKind::Delay { by } = fault.kind {
         tokio::time::sleep(by).await;
-        return Ok(route(request).await);
+        return Ok(route(router, request).await);
     }
     if fault.effect {
-        route(request).await;
+        route(router, request).await;
     }
     match fault.kind {
         FaultKind::Status(response) => Ok(response.into_response(version)),
@@ -234,6 +218,24 @@ async fn respond(
         FaultKind::Truncate => Err(ConnectionError::CloseAfter(faults::TRUNCATED)),
         FaultKind::Garbage => Err(ConnectionError::CloseAfter(faults::GARBAGE)),
     }
+}
+
+/// Routes a request to its handler.
+async fn route(router: Router, mut request: Request<Bytes>) -> Response<Body> {
+    // GoTrue has no handler for HEAD (recorded: `verify-link-head`), and axum answers it like GET. Route it as TRACE,
+    // for which no path has a handler.
+    if request.method() == Method::HEAD {
+        *request.method_mut() = Method::TRACE;
+    }
+    let result: Result<_, Infallible> = router.oneshot(request.map(Body::from)).await;
+    let Ok(mut response) = result;
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED {
+        sort_allowed_methods(response.headers_mut());
+    } else {
+        // axum adds `Allow` to the answers of fallbacks, too; GoTrue does not.
+        response.headers_mut().remove(ALLOW);
+    }
+    response
 }
 
 /// Writes `Allow` as GoTrue does: without HEAD, sorted, with blanks.
