@@ -30,7 +30,7 @@ pub(crate) struct SignedIn {
     pub(crate) identities_before: Option<Vec<Identity>>,
 }
 
-/// What a request tells beside the identity.
+/// What [`sign_in`] and [`link`] need of the request, beside the identity.
 pub(crate) struct RequestOrigin<'r> {
     /// Where the link of a mail leads to.
     pub(crate) redirect: &'r Redirect,
@@ -214,7 +214,7 @@ fn send_confirmation(
     Ok(())
 }
 
-/// Removes an unconfirmed user's password and identities, but for this one.
+/// Removes an unconfirmed user's password and all identities except this one.
 fn keep_only(database: &mut Database, user_id: Uuid, external: &ExternalIdentity) {
     let user = database.user_mut(user_id);
     if let Some(identity) = user.and_then(|user| user.identity(&external.provider).cloned()) {
@@ -222,7 +222,7 @@ fn keep_only(database: &mut Database, user_id: Uuid, external: &ExternalIdentity
     }
 }
 
-/// Adds an identity to a user, who has requested this at `GET /user/identities/authorize`. The caller runs this in a
+/// Adds an identity to the user who began the linking at `GET /user/identities/authorize`. The caller runs this in a
 /// transaction.
 pub(crate) fn link(
     mock: &Mock,

@@ -74,8 +74,8 @@ impl VerificationType {
     }
 }
 
-/// An invited user has no password. GoTrue sets a random one, which voids the codes and the times at which they were
-/// sent.
+/// Sets a random password for an invited user, who has none, as GoTrue does. This clears the codes and the times at
+/// which they were sent, and ends the user's sessions.
 fn set_password_of_invited(database: &mut Database, id: Uuid, now: SystemTime) {
     let is_invited = |user: &User| user.password.is_none() && user.invited_at.is_some();
     if database.user(id).is_some_and(is_invited) {

@@ -138,7 +138,7 @@ fn answer(
     }
 }
 
-/// GoTrue writes the error itself after the page of the redirect, too.
+/// Redirects to the site with the error. GoTrue also writes the error as JSON after the redirect's page.
 fn refuse_state(mock: &Mock, error: GotrueError, headers: &HeaderMap, method: &Method) -> Response {
     let (status, code, message) = error.parts();
     let body = ApiVersion::from_headers(headers).body(status, code, message).to_string();

@@ -227,7 +227,7 @@ pub(crate) async fn delete(
     Ok(Json(json!({ "id": factor_id })))
 }
 
-/// Authenticates a user who is not anonymous. GoTrue believes the access token in this (recorded:
+/// Authenticates a user who is not anonymous according to the access token. GoTrue does not compare the row (recorded:
 /// `anonymous-converted-token`).
 pub(crate) fn authenticate(
     mock: &Mock,

@@ -39,7 +39,7 @@ pub(crate) struct IdTokenGrant {
     link_identity: bool,
 }
 
-/// Providers whose issuer never changes. Apple's and Azure's stand in their tokens.
+/// The issuers of providers that have one issuer. For Apple and Azure GoTrue takes the issuer from the token.
 const ISSUERS: [(&str, &str); 3] = [
     ("google", "https://accounts.google.com"),
     ("facebook", "https://www.facebook.com"),

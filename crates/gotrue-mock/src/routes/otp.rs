@@ -81,7 +81,7 @@ pub(crate) async fn otp(
     invalid("One of email or phone must be set")
 }
 
-/// The older name of a code by mail.
+/// `POST /magiclink`: the older endpoint for a code by mail.
 pub(crate) async fn magic_link(
     State(mock): State<Mock>,
     RawQuery(query): RawQuery,
@@ -188,8 +188,8 @@ fn by_phone(mock: &Mock, database: &mut Database, body: Body) -> Result<Json<Val
     Ok(mailer::text_response(message_id))
 }
 
-/// Signs a user up. Returns the user if the address is confirmed at once: the code is still to be sent. Else the
-/// message of the sign-up has the code.
+/// Signs a user up. If the address is confirmed at once, returns the user, to whom the caller sends the code. Otherwise
+/// returns `None`: the message of the sign-up has the code.
 fn sign_up_by_code(
     mock: &Mock,
     database: &mut Database,

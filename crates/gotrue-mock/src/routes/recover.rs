@@ -77,7 +77,7 @@ fn disabled(code: &'static str, what: &str) -> GotrueError {
     GotrueError::bad_request(code, format!("{what} logins are disabled"))
 }
 
-/// Sends a mail for a new password. The answer does not tell whether the address is known.
+/// Sends a mail for a new password. If no user has the address, the response is the same.
 pub(crate) async fn recover(
     State(mock): State<Mock>,
     RawQuery(query): RawQuery,
@@ -108,7 +108,8 @@ pub(crate) async fn recover(
     Ok(Json(json!({})))
 }
 
-/// Sends a code again that is still waited for.
+/// Sends a code again whose address is not confirmed yet. If no user waits for such a code, the response is an empty
+/// object.
 pub(crate) async fn resend(
     State(mock): State<Mock>,
     RawQuery(query): RawQuery,

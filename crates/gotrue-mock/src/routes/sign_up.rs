@@ -121,7 +121,8 @@ fn answer(
         }
         SignedUp::ToConfirm(id) => {
             let mut user = database.user(id).cloned().ok_or_else(GotrueError::unexpected)?;
-            // The reply does not show a stranger the metadata of an invited user (recorded: `invited-sign-up`).
+            // An invited address may belong to another person: the response has no metadata (recorded:
+            // `invited-sign-up`).
             if user.invited_at.is_some() {
                 user.user_metadata.clear();
                 user.identities.clear();
@@ -166,13 +167,14 @@ fn sign_up_anonymously(mock: &Mock, data: Map<String, Value>) -> Result<Response
     })
 }
 
-/// Where one kind of address is confirmed without a message, GoTrue does not hide whether an address is known.
+/// Whether the settings confirm addresses of one kind without a message. Then GoTrue does not hide which addresses are
+/// known.
 fn confirms_any(mock: &Mock) -> bool {
     mock.settings().confirms_emails || mock.settings().confirms_phones
 }
 
-/// GoTrue's `sanitizeUser`: a repeated sign-up gets a user that does not exist, so that a stranger does not learn which
-/// addresses are known. What GoTrue does not replace is the known user's.
+/// GoTrue's `sanitizeUser`: the response to a repeated sign-up shows a user that does not exist, so that it does not
+/// show which addresses are known. Columns that GoTrue does not replace are those of the known user.
 fn invented_user(known: User, id: Uuid, sign_up: SignUp, now: SystemTime) -> User {
     let provider = sign_up.address.provider();
     let app_metadata = [("provider", json!(provider)), ("providers", json!([provider]))]
