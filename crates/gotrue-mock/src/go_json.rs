@@ -87,6 +87,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::flow_state::Challenge;
 
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -95,6 +96,8 @@ mod tests {
         phone: String,
         create_user: bool,
         data: Option<Map<String, Value>>,
+        #[serde(flatten)]
+        challenge: Challenge,
     }
 
     #[test]
@@ -109,6 +112,15 @@ mod tests {
         let body = r#"{"phone":null,"create_user":"x","email":[]}"#;
         assert_eq!(error(body), of("string", "create_user", "bool"));
         assert_eq!(error(r#"{"data":[]}"#), of("array", "data", "map[string]interface {}"));
+        let body = r#"{"other":1,"code_challenge":2,"email":3}"#;
+        assert_eq!(error(body), of("number", "code_challenge", "string"));
         assert_eq!(error(r#"{"other":1,"email":"x"}"#), None);
+    }
+
+    #[test]
+    fn a_challenge_is_read_from_the_members_of_the_body() {
+        let body = r#"{"code_challenge":"a","code_challenge_method":"plain","email":"b"}"#;
+        let Body { challenge, .. } = serde_json::from_str(body).unwrap();
+        assert_eq!((&*challenge.challenge, &*challenge.method), ("a", "plain"));
     }
 }
