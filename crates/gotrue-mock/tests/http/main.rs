@@ -11,6 +11,7 @@ mod codes;
 mod control;
 mod endings;
 mod factors;
+mod fault_kinds;
 mod faults;
 mod gotrue;
 mod harness;
