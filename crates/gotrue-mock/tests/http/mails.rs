@@ -2,7 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use gotrue_mock::Options;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::harness::{PASSWORD, RunningMock, unconfirmed};
 
@@ -35,6 +35,55 @@ async fn a_text_message_has_a_code_and_the_newest_message_is_the_last() {
     let code = json!({"phone": "+491701234567", "token": text["token"], "type": "sms"});
     let session = mock.post("/auth/v1/verify", code).await.json();
     assert_eq!(session["user"]["phone"], "491701234567");
+}
+
+/// Sends a request. Returns the messages that the mock sent for it.
+async fn messages_of(
+    mock: &RunningMock,
+    method: Method,
+    path: &str,
+    token: &str,
+    body: Value,
+) -> Vec<Value> {
+    mock.mock.delete_mails();
+    let response =
+        mock.send_with_token(method, &format!("/auth/v1{path}"), token, Some(body)).await;
+    assert_eq!(response.status, StatusCode::OK, "{path}: {}", response.body);
+    mock.get("/mock/mails").await.json().as_array().unwrap().clone()
+}
+
+#[tokio::test]
+async fn each_message_has_the_type_of_its_purpose_and_a_link_if_one_can_be_followed() {
+    const LINKED: bool = true;
+    let mock = RunningMock::start_with(unconfirmed()).await;
+    let user = mock.mock.create_user("ann@example.com", PASSWORD);
+    let (ann, admin) = (mock.mock.sign_in(user).unwrap().access_token, mock.admin_token());
+    let factor = json!({"factor_type": "phone", "phone": "+491701234567"});
+    let path = "/auth/v1/factors";
+    let factor = mock.send_with_token(Method::POST, path, &ann, Some(factor)).await.json();
+    let challenge = format!("/factors/{}/challenge", factor["id"].as_str().unwrap());
+    let email = |name: &str| json!({"email": format!("{name}@example.com"), "password": PASSWORD});
+    let phone = json!({"phone": "+491701234568"});
+    for (method, path, token, body, kinds, is_linked) in [
+        (Method::POST, "/signup", "", email("bob"), &["signup"][..], LINKED),
+        (Method::POST, "/otp", "", email("ann"), &["magiclink"], LINKED),
+        (Method::POST, "/otp", "", phone, &["sms"], !LINKED),
+        (Method::POST, "/recover", "", email("ann"), &["recovery"], LINKED),
+        (Method::POST, "/invite", &admin, email("eve"), &["invite"], LINKED),
+        (Method::GET, "/reauthenticate", &ann, json!({}), &["reauthentication"], !LINKED),
+        (Method::POST, &challenge, &ann, json!({"channel": "sms"}), &["mfa"], !LINKED),
+        (Method::PUT, "/user", &ann, json!({"email": "a@b.com"}), &["email_change"; 2], LINKED),
+    ] {
+        let mails = messages_of(&mock, method, path, token, body).await;
+        assert_eq!(mails.iter().map(|mail| &mail["type"]).collect::<Vec<_>>(), kinds, "{path}");
+        for mail in mails {
+            let has = |member| mail.get(member).is_some();
+            assert_eq!(
+                (has("token"), has("token_hash"), has("link")),
+                (true, is_linked, is_linked)
+            );
+        }
+    }
 }
 
 #[tokio::test]
