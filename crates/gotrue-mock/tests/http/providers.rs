@@ -42,6 +42,28 @@ fn pkce(user: &str) -> String {
 }
 
 #[tokio::test]
+async fn every_provider_leads_to_a_consent_page_whose_form_signs_in() {
+    let mock = RunningMock::start_default().await;
+    let providers = Settings::default().providers;
+    assert!(providers.len() > 20, "{providers:?}");
+    for provider in providers {
+        let authorize = format!("/auth/v1/authorize?provider={provider}");
+        let consent = mock.get(&authorize).await;
+        let path = consent.location().strip_prefix(mock.mock.url()).unwrap().to_owned();
+        assert!(path.starts_with(&format!("/mock/consent/{provider}?")), "{path}");
+        let page = mock.get(&path).await;
+        assert_eq!(page.status, StatusCode::OK);
+        assert!(page.body.contains(&format!("Sign in with {provider}<")), "{}", page.body);
+        let state = page.body.split("name=\"state\" value=\"").nth(1).unwrap();
+        let callback = format!("/auth/v1/callback?state={}", state.split('"').next().unwrap());
+        let back = mock.get(&format!("{callback}&code={provider}@example.com")).await;
+        assert!(back.location().contains("#access_token="), "{back:?}");
+        let rows = mock.mock.user_rows(&format!("{provider}@example.com"));
+        assert_eq!((rows.identities, rows.sessions_of_user), (vec![provider], 1));
+    }
+}
+
+#[tokio::test]
 async fn a_state_is_usable_once_also_after_the_exchange() {
     let mock = RunningMock::start_default().await;
     let callback = callback(&mock, &pkce("ann")).await;
