@@ -27,10 +27,13 @@ async fn reset_removes_all_state() {
     let first_kid = kid(&mock).await;
     mock.post("/mock/keys/rotate", json!({})).await;
     mock.post("/mock/faults", json!({"operation": "logout", "kind": "status"})).await;
+    mock.post("/auth/v1/otp", json!({"phone": "+491701234567"})).await;
+    assert_eq!(mock.mock.mails().len(), 1);
 
     assert_eq!(mock.post("/mock/reset", json!({})).await.status, StatusCode::NO_CONTENT);
-    assert_eq!(mock.get("/mock/calls").await.json(), json!([]));
-    assert_eq!(mock.get("/mock/sessions").await.json(), json!([]));
+    for list in ["calls", "sessions", "users", "mails", "faults"] {
+        assert_eq!(mock.get(&format!("/mock/{list}")).await.json(), json!([]), "{list}");
+    }
     assert!(!mock.mock.user_exists(session.user_id));
     assert_eq!(mock.refresh(&session.refresh_token).await.code(), "refresh_token_not_found");
     assert_eq!(mock.logout(&session.access_token).await.code(), "user_not_found");
