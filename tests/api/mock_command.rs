@@ -7,6 +7,7 @@ mod fallback;
 mod gateway;
 mod running_project;
 mod settings;
+mod tokens;
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},

@@ -90,6 +90,55 @@ fn a_command_runs_at_the_address_that_was_asked_for() {
     assert_eq!(String::from_utf8(stdout).unwrap(), format!("http://{free}\n"));
 }
 
+#[test]
+fn mock_and_gateway_of_a_command_listen_on_loopback() {
+    let print = ["--gateway", "--", "sh", "-c", "echo $SUPABASE_URL; echo $GATEWAY_URL"];
+    let printed = String::from_utf8(run(&print).stdout).unwrap();
+    let urls: Vec<_> = printed.lines().collect();
+    assert_eq!(urls.len(), 2, "{printed}");
+    for url in urls {
+        let port: u16 = url.strip_prefix("http://127.0.0.1:").unwrap().parse().unwrap();
+        assert!(port > 0, "{url}");
+    }
+}
+
+#[test]
+fn a_mock_without_a_command_listens_on_port_9999_of_loopback() {
+    // The port is in use: by this test, or by another program of the machine.
+    let _taken = std::net::TcpListener::bind("127.0.0.1:9999");
+    let Output { status, stderr, .. } = run(&[]);
+    let stderr = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("cannot listen on 127.0.0.1:9999: "), "{stderr}");
+}
+
+#[test]
+fn mock_and_gateway_answer_before_the_command_starts() {
+    let script = "exec curl -sf $SUPABASE_URL/auth/v1/health $GATEWAY_URL/readyz";
+    let Output { status, stdout, .. } = run(&["--gateway", "--", "sh", "-c", script]);
+    let stdout = String::from_utf8(stdout).unwrap();
+    assert_eq!(status.code(), Some(0), "{stdout}");
+    assert!(stdout.contains("GoTrue"), "{stdout}");
+}
+
+/// The command's parent is the mock, whose open files the command lists.
+#[test]
+fn the_mock_writes_no_file_and_has_none_open() {
+    let directory = tempfile::tempdir().unwrap();
+    let user = r#"{"email":"ada@example.com","password":"secret-password-1"}"#;
+    let script = format!(
+        "curl -sf -o /dev/null -d '{user}' $SUPABASE_URL/auth/v1/signup && readlink /proc/$PPID/fd/*"
+    );
+    let mut command = mock(&["--gateway", "--", "sh", "-c", &script]);
+    command.current_dir(&directory).env("HOME", directory.path()).env("TMPDIR", directory.path());
+    let Output { status, stdout, .. } = command.output().unwrap();
+    assert!(status.success(), "{status}");
+    let open = String::from_utf8(stdout).unwrap();
+    let files: Vec<_> = open.lines().filter(|file| file.starts_with('/')).collect();
+    assert!(open.contains("socket:") && files.iter().all(|file| *file == "/dev/null"), "{open}");
+    assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 0);
+}
+
 /// The lines that the process prints to standard output.
 fn lines(process: &mut Child) -> impl Iterator<Item = String> + use<> {
     BufReader::new(process.stdout.take().unwrap()).lines().map(Result::unwrap)

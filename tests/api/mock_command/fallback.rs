@@ -149,6 +149,17 @@ async fn the_paths_of_the_mock_are_not_passed_on(#[case] path: &str) {
 }
 
 #[tokio::test]
+async fn a_world_passes_requests_on_without_its_name_and_has_them_in_its_own_log() {
+    let project = Project::start().await;
+    let reply = project.request("GET", "/mock/worlds/w/rest/v1/created?a=b").send().await;
+    assert_eq!((reply.status, reply.text().as_str()), (201, "rows"));
+    assert_eq!(project.received().1, "/rest/v1/created?a=b");
+    let calls = project.request("GET", "/mock/worlds/w/mock/calls").send().await.json();
+    assert_eq!((&calls[0]["path"], &calls[0]["status"]), (&"/rest/v1/created".into(), &201.into()));
+    assert!(project.mock.mock.calls().is_empty());
+}
+
+#[tokio::test]
 async fn bodies_over_the_limit_of_gotrue_are_passed_on() {
     let project = Project::start().await;
     let body = "x".repeat(3 << 20);

@@ -1,6 +1,7 @@
 //! The flags for the settings of GoTrue, by their effect. The unit tests of the flags compare every one with its
 //! setting.
 
+use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::running_project::RunningProject;
@@ -31,9 +32,15 @@ async fn a_sign_up_without_autoconfirm_brings_no_session_before_it_is_confirmed(
     assert_eq!((status, &error["error_code"]), (400, &json!("email_not_confirmed")));
 }
 
+#[rstest]
+#[case::the_timebox("--timebox", "Session Expired")]
+#[case::inactivity("--inactivity-timeout", "Session Expired (Inactivity)")]
 #[tokio::test]
-async fn a_refresh_after_the_timebox_is_refused() {
-    let project = RunningProject::start(&["--timebox", "5s"]);
+async fn a_refresh_after_the_limit_of_the_session_is_refused(
+    #[case] flag: &str,
+    #[case] message: &str,
+) {
+    let project = RunningProject::start(&[flag, "5s"]);
     let (_, session) = sign_up(&project, "ada@example.com").await;
     let refresh = async |session: &Value| {
         let body = json!({"refresh_token": session["refresh_token"]});
@@ -44,6 +51,7 @@ async fn a_refresh_after_the_timebox_is_refused() {
     post(&project, "/mock/clock", json!({"advance": "6s"})).await;
     let (status, error) = refresh(&session).await;
     assert_eq!((status, &error["error_code"]), (400, &json!("session_expired")));
+    assert_eq!(error["msg"], format!("Invalid Refresh Token: {message}"));
 }
 
 #[tokio::test]

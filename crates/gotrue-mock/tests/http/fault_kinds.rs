@@ -75,15 +75,14 @@ fn limit(kind: &str) -> Duration {
 }
 
 #[rstest]
+#[case::on_a_sign_up("signup", SIGN_UP)]
+#[case::on_a_code("otp", "POST /auth/v1/otp")]
+#[case::on_the_settings("settings", "GET /auth/v1/settings")]
 #[tokio::test]
 async fn a_fault_of_each_kind_acts_once_and_the_request_has_no_effect(
     #[values("status", "hang", "reset", "truncate", "garbage", "redirect", "oversize")] kind: &str,
-    #[values(
-        ("signup", SIGN_UP),
-        ("otp", "POST /auth/v1/otp"),
-        ("settings", "GET /auth/v1/settings"),
-    )]
-    (operation, endpoint): (&str, &str),
+    #[case] operation: &str,
+    #[case] endpoint: &str,
 ) {
     let mock = RunningMock::start_default().await;
     inject(&mock, operation, json!({"kind": kind, "times": 1})).await;
