@@ -6,21 +6,22 @@ import { after, before } from "node:test";
 import { createClient } from "@supabase/supabase-js";
 
 import { NoWebSocket, newUser, startMock } from "../../../clients/js/test/harness.js";
+import { connectMock } from "../../../packaging/npm/logout-gateway-mock/index.js";
 
 // Starts a mock with these flags before the tests of a file, and stops it after them.
 export function mockOfFile(...flags) {
   const stops = [];
-  let project;
+  let mock;
   before(async () => {
     const { url } = await startMock({ after: (stop) => stops.push(stop) }, ...flags);
-    project = await (await fetch(`${url}/mock/project`)).json();
+    mock = await connectMock(url);
   });
   after(() => Promise.all(stops.map((stop) => stop())));
   let worlds = 0;
   return {
     newWorld() {
       worlds += 1;
-      return worldAt(`${project.url}/mock/worlds/w${worlds}`, project);
+      return withClients(mock.world(`w${worlds}`));
     },
   };
 }
@@ -63,34 +64,19 @@ async function newClient(url, key, auth = {}) {
   return { auth: supabase.auth, events };
 }
 
-function worldAt(url, { anon_key: anonKey, service_role_key: serviceRoleKey }) {
-  const request = async (method, path, body) => {
-    const response = await fetch(`${url}/mock${path}`, { method, body: JSON.stringify(body) });
-    assert.ok(response.ok, `${method} ${path}: ${response.status}`);
-    return response.status === 204 ? null : response.json();
-  };
-  const mails = () => request("GET", "/mails");
+// The world with clients of supabase-js, and with what several tests look for in it.
+function withClients(world) {
+  const { url, anonKey, serviceRoleKey } = world;
   const client = (auth) => newClient(url, anonKey, auth);
   return {
-    url,
-    anonKey,
-    serviceRoleKey,
-    mails,
-    // Resolves to the latest mail or text message to this address or number.
-    async mailTo(to) {
-      const mail = (await mails()).findLast((each) => each.to === to);
-      assert.ok(mail, `a mail to ${to}`);
-      return mail;
-    },
-    users: () => request("GET", "/users"),
+    ...world,
+    // Resolves to the latest mail or text message to this address or number. Fails if there is none yet.
+    mailTo: (to) => world.mail({ to, timeout: 0 }),
     // Resolves to the user's row, as administrators see it.
-    user: async (id) => (await request("GET", "/users")).find((user) => user.id === id),
-    sessions: () => request("GET", "/sessions"),
-    calls: () => request("GET", "/calls"),
+    user: async (id) => (await world.users()).find((user) => user.id === id),
     // Signs later tokens with a new key, and goes on publishing the old one.
-    rotateKeys: () => request("POST", "/keys/rotate", { keep_old: true }),
-    fault: (fault) => request("POST", "/faults", fault),
-    advanceClock: (advance) => request("POST", "/clock", { advance }),
+    rotateKeys: () => world.rotateKeys({ keepOld: true }),
+    advanceClock: world.advance,
     // A client of its own, as on another device, and the events that it emits.
     client,
     admin: () => createClient(url, serviceRoleKey, {
