@@ -66,7 +66,7 @@ pub struct MockArgs {
     /// `iss` claim of access tokens; `none` for tokens without it [default: the mock's own URL with /auth/v1]
     #[arg(long, value_name = "URL", value_parser = issuer)]
     issuer: Option<String>,
-    /// Make ids and refresh tokens the same in every run [without a number: 1]
+    /// Make ids, codes and refresh tokens the same in every run [without a number: 1]
     #[arg(long, value_name = "NUMBER", num_args = 0..=1, default_missing_value = "1")]
     seed: Option<u64>,
     /// JSON file with a list of users that exist from the start, each as in the body of POST /admin/users; their

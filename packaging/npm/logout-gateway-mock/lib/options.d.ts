@@ -27,7 +27,7 @@ export interface StartOptions {
   signingKeys?: object[] | undefined;
   /** The `iss` claim of access tokens; `none` for tokens without it. Default: `url` with `/auth/v1`. */
   issuer?: string | undefined;
-  /** Makes ids and refresh tokens the same in every run: a whole number of 0 or more. Default: random ones. */
+  /** Makes ids, codes and refresh tokens the same in every run: a whole number of 0 or more. Default: random ones. */
   seed?: number | undefined;
   /** Users that exist from the start, and again after every `reset()`. */
   users?: NewUser[] | undefined;
