@@ -117,15 +117,16 @@ let clock = Date.now();
 async function refresh() {
   const names = ["users", "sessions", "mails", "faults", "calls"];
   const results = await Promise.all(names.map((name) => control("GET", `${name}?last=${MAX_ROWS}`)));
-  const [users, sessions, mails, faults, calls] = results.map(({ answer }) => answer.reverse());
+  const [users, sessions, mails, faults, calls] = results.map(({ answer }) => answer);
   const totals = results.map((result) => result.total);
   clock = Date.parse(results[0].date);
   byId("now").textContent = new Date(clock).toISOString().slice(0, 19).replace("T", " ");
-  show("users", users.map(userRow), totals[0]);
-  show("sessions", sessions.map(sessionRow), totals[1]);
-  show("mails", mails.map(mailItem), totals[2]);
-  show("faults", faults.reverse().map(faultItem));
-  showCalls(calls, totals[4]);
+  show("users", users.reverse().map(userRow), totals[0]);
+  show("sessions", sessions.reverse().map(sessionRow), totals[1]);
+  show("mails", mails.reverse().map(mailItem), totals[2]);
+  // The oldest fault acts first.
+  show("faults", faults.map(faultItem), totals[3]);
+  showCalls(calls.reverse(), totals[4]);
 }
 
 function showCalls(shown, total) {
