@@ -1,4 +1,4 @@
-//! The origins whose pages may call the gateway of `mock --gateway`: a browser reads its answers only then.
+//! The origins whose pages may call the gateway of `mock --gateway`. A browser lets no other page read its answers.
 
 use std::collections::BTreeSet;
 

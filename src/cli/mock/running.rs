@@ -8,7 +8,10 @@ use std::{
 
 use axum::Router;
 use gotrue_mock::{Algorithm, Mock, Options};
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{
+    net::TcpListener,
+    time::{sleep, timeout},
+};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::origins::allowed_origins;
@@ -16,6 +19,7 @@ use crate::{
     cli::local_gateway::{self, SettingsError},
     clock::Clock,
     gateway::{Gateway, StartError},
+    gotrue::causes,
     telemetry::{self, Telemetry},
 };
 
@@ -35,14 +39,14 @@ pub(super) enum StartMockError {
     Signals(io::Error),
     #[error(transparent)]
     Mock(#[from] gotrue_mock::StartError),
-    #[error("the project's keys could not be signed")]
-    ProjectKeys,
+    #[error("the project's keys could not be signed: {0}")]
+    ProjectKeys(#[from] jsonwebtoken::errors::Error),
     #[error(transparent)]
     Settings(#[from] SettingsError),
     #[error("the gateway could not start: {0}")]
     Gateway(#[from] StartError),
-    #[error("the HTTP client could not be built")]
-    Client,
+    #[error("the HTTP client could not be built: {}", causes(.0))]
+    Client(#[from] reqwest::Error),
     #[error("{url} did not answer within {} seconds", TIME_TO_ANSWER.as_secs())]
     NoAnswer { url: String },
 }
@@ -90,7 +94,7 @@ impl RunningMock {
         address: SocketAddr,
         secret: Option<&str>,
     ) -> Result<(), StartMockError> {
-        let keys = self.mock.project_keys().map_err(|_| StartMockError::ProjectKeys)?;
+        let keys = self.mock.project_keys()?;
         let gotrue = format!("{}/auth/v1", self.local_url);
         let mut settings = vec![
             ("GOTRUE_URL", &*gotrue),
@@ -117,31 +121,20 @@ impl RunningMock {
 
     /// Waits until the mock answers, and until the gateway, if there is one, is ready.
     pub(super) async fn wait_until_ready(&self) -> Result<(), StartMockError> {
-        let client = reqwest::Client::builder().no_proxy().timeout(TIME_TO_ANSWER).build();
-        let client = client.map_err(|_| StartMockError::Client)?;
+        let client = reqwest::Client::builder().no_proxy().timeout(TIME_TO_ANSWER).build()?;
         let gateway = self.gateway_url().map(|url| format!("{url}/readyz"));
         // The mock does not log the calls of control endpoints, so a test does not see this one.
         for url in [Some(format!("{}/mock/project", self.local_url)), gateway].into_iter().flatten()
         {
-            let answers = async {
-                while !client
-                    .get(&url)
-                    .send()
-                    .await
-                    .is_ok_and(|answer| answer.status().is_success())
-                {
-                    tokio::time::sleep(PAUSE).await;
-                }
-            };
-            let answered = timeout(TIME_TO_ANSWER, answers).await;
-            answered.map_err(|_| StartMockError::NoAnswer { url: url.clone() })?;
+            let answered = timeout(TIME_TO_ANSWER, wait_for_success(&client, &url)).await;
+            answered.map_err(|_| StartMockError::NoAnswer { url })?;
         }
         Ok(())
     }
 
     /// The variables by which the command finds the mock and the gateway.
     pub(super) fn environment(&self) -> Result<Vec<(&'static str, String)>, StartMockError> {
-        let keys = self.mock.project_keys().map_err(|_| StartMockError::ProjectKeys)?;
+        let keys = self.mock.project_keys()?;
         let mut variables = vec![
             ("SUPABASE_URL", self.mock.url().to_owned()),
             ("SUPABASE_ANON_KEY", keys.anon),
@@ -164,7 +157,14 @@ impl RunningMock {
     }
 }
 
-/// Writes a line to standard error. The command runs although the line cannot be written, because its reader has gone.
+/// Repeats a request until its answer is a success.
+async fn wait_for_success(client: &reqwest::Client, url: &str) {
+    while !client.get(url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+        sleep(PAUSE).await;
+    }
+}
+
+/// Writes a line to standard error. An error is ignored: the mock also works if the reader of standard error has ended.
 fn log_line(line: &str) {
     let _ = writeln!(io::stderr(), "{line}");
 }
