@@ -1,8 +1,10 @@
 .DEFAULT_GOAL := help
 .PHONY: demo test test-client test-npm test-e2e test-supabase examples lint run soak fuzz help
 
+# The first build compiles all dependencies, so this line says why nothing else happens for a while.
 demo: ## Mock, gateway and a page to try it on; Ctrl-C stops it
-	cargo run --locked --quiet -- demo
+	@echo "Building logout-gateway and its dependencies (debug): two to three minutes the first time."
+	cargo run --locked -- demo
 
 test: ## All tests
 	@tests/install-missing curl nginx caddy openssl prometheus redis-server
@@ -29,6 +31,10 @@ test-npm: pages ## The npm package that starts the mock, with the binary of targ
 
 test-e2e: pages ## A whole app behind nginx, in Chromium; pictures of the demo in tests/e2e/artefacts
 	cd tests/e2e && npm test
+
+.PHONY: pictures
+pictures: pages ## The pictures of the README, docs/pictures, from the demo in Chromium
+	cd tests/e2e && PATH="$(CURDIR)/tests/e2e/node_modules/.bin:$$PATH" node --test pictures.js
 
 test-supabase: ## What becomes of sessions in the project that SUPABASE_URL and its key name
 	@test -n "$$SUPABASE_URL" || { echo "SUPABASE_URL is not set: set it to the URL of the project to test"; exit 2; }

@@ -17,6 +17,8 @@ mod log_value;
 mod logout;
 mod logs;
 mod redirects;
+#[cfg(test)]
+mod reference;
 mod rules;
 mod server;
 mod settings;

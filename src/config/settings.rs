@@ -1,7 +1,7 @@
 //! The list of all settings, with the field, variable, rule, default and help text of each.
 //!
-//! The name of a setting's flag is made from its variable's name ([`Setting::arg`]). The README lists the
-//! settings too.
+//! The name of a setting's flag is made from its variable's name ([`Setting::arg`]). The tables of
+//! `docs/configuration.md` are made from this list: `UPDATE=1 cargo test configuration_md` writes them.
 
 use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
 
@@ -34,16 +34,17 @@ use crate::outcome::Scope;
 settings! {
     /// The Supabase project and the rules for its access tokens.
     supabase: Supabase under "Supabase" {
-        /// The project's URL, `http://` or `https://`. Required
+        /// The project's URL, `http://` or `https://`, as browsers use it; the name of the session cookie follows from
+        /// it. Required
         project: Project = "SUPABASE_URL" <"URL">, Project::parse, else Project::placeholder()?;
-        /// The project's publishable key, sent as `apikey`; hosted Supabase and the self-hosted API gateway require
-        /// it. Default: none
+        /// The project's publishable key, which the gateway sends to GoTrue as `apikey`; hosted Supabase and the
+        /// self-hosted API gateway require it. Default: none
         publishable_key: Option<SecretString> = flag_or_file "SUPABASE_PUBLISHABLE_KEY" <"KEY">,
             optional(supabase::api_key), else None;
         /// The project's older anon key, sent as `apikey` if there is no publishable key. Default: none
         anon_key: Option<SecretString> = flag_or_file "SUPABASE_ANON_KEY" <"KEY">,
             optional(supabase::api_key), else None;
-        /// URL of GoTrue itself. Default: `<SUPABASE_URL>/auth/v1`
+        /// Base URL of GoTrue itself, as the gateway can reach it. Default: `<SUPABASE_URL>/auth/v1`
         gotrue_url: Url = "GOTRUE_URL" <"URL">, base_url, else project.gotrue_url();
         /// The secret of projects that sign tokens with HS256, 32 bytes or more; without it the gateway asks GoTrue
         /// about such tokens. Default: none
@@ -134,12 +135,14 @@ settings! {
         /// `SameSite` of the cookies that the gateway sets and deletes: `lax`, or `none` for apps in frames of other
         /// sites; `none` implies `Secure`. Default: `lax`
         same_site: CookieSameSite = "GATEWAY_COOKIE_SAMESITE" <"lax|none">, choice, else CookieSameSite::Lax;
-        /// Whether partitioned cookies (CHIPS) are set and deleted too: `true`, `false`. Default: `false`
+        /// Whether partitioned cookies (CHIPS) are set and deleted too, for apps in frames of other sites: `true`,
+        /// `false`. Default: `false`
         partitioned: bool = "GATEWAY_COOKIE_PARTITIONED" <"true|false">, choice, else false;
-        /// Names of further cookies that a logout deletes, comma-separated. Default: none
+        /// Names of further cookies that a logout deletes, comma-separated; for a name that ends in `-auth-token`, also
+        /// its chunks and the library's other cookies of that name. Default: none
         extra: Vec<String> = "GATEWAY_EXTRA_COOKIES" <"NAMES">, list(cookies::token), else Vec::new();
         /// Bytes of `Set-Cookie` lines in one response, 256 or more; keep it below the response header buffer of the
-        /// proxy in front. Default: `3072`
+        /// proxy in front (nginx: `proxy_buffer_size`, 4 KiB). Default: `3072`
         budget: usize = "GATEWAY_SET_COOKIE_BUDGET" <"BYTES">, whole_number(256..=1024 * 1024), else 3072;
     }
 
@@ -166,7 +169,8 @@ settings! {
         /// flag must not contain a user or a password. Default: `memory`
         address: StoreAddress = flag_or_file "GATEWAY_STORE" <"STORE">, StoreAddress::parse, else StoreAddress::Memory;
         /// The most bytes of queued logouts in the store: digits with `B`, `KiB`, `MiB` or `GiB`, from `1MiB` to
-        /// `64GiB`. A logout that finds no room is answered `failed`. Default: `256MiB`
+        /// `64GiB`. One user may take a 64th of them. A logout that finds no room is answered `failed`. Default:
+        /// `256MiB`
         queue_max_bytes: u64 = "GATEWAY_QUEUE_MAX_BYTES" <"BYTES">, store::queue_size, else store::DEFAULT_QUEUE_SIZE;
         /// The longest lifetime of your project's access tokens; the revocation list holds a logout for that time.
         /// More than zero, at most `366d`. Default: `7d`
@@ -199,8 +203,8 @@ settings! {
 
     /// The limits of one process.
     limits: Limits under "Limits" {
-        /// Logouts, and token checks at GoTrue, at once, 1 to 1000000; further requests are answered 503.
-        /// Default: `1024`
+        /// Logouts, and token checks at GoTrue, at once, 1 to 1000000; further requests are answered 503. Stale
+        /// sessions may take half of these places, unproven ones an eighth. Default: `1024`
         in_flight: usize = "GATEWAY_MAX_IN_FLIGHT" <"NUMBER">, whole_number(1..=limits::MOST_AT_ONCE), else 1024;
         /// Connections open at once, 1 to 1000000; further ones wait until one closes. Default: `4096`
         connections: usize = "GATEWAY_MAX_CONNECTIONS" <"NUMBER">, whole_number(1..=limits::MOST_AT_ONCE), else 4096;
@@ -214,10 +218,10 @@ settings! {
 
     /// Log lines and traces.
     logs: LogConfig under "Logs and traces" {
-        /// Format of the log lines: `text` or `json`. Default: `text` on a terminal, else `json`
+        /// Format of the log lines on standard error: `text` or `json`. Default: `text` on a terminal, else `json`
         format: LogFormat = "GATEWAY_LOG_FORMAT" <"FORMAT">, choice, else logs::default_format();
         /// Lines that are logged: comma-separated levels (`error`, `warn`, `info`, `debug`, `trace`, `off`), also by
-        /// target (`audit=off`). Default: `info`
+        /// target: `info,audit=off` leaves out the line of each logout. Default: `info`
         filter: String = "RUST_LOG" <"FILTER">, logs::filter, else "info".to_owned();
         /// Collector of traces, by OTLP over HTTP, such as `http://localhost:4318`. Default: none, and no traces
         otlp_endpoint: Option<Url> = "OTEL_EXPORTER_OTLP_ENDPOINT" <"URL">, optional(base_url), else None;

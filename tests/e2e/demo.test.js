@@ -5,46 +5,13 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 
-import { eventually, start } from "../../clients/js/test/harness.js";
-import { authCookies, openTab, waitForText } from "./harness/app.js";
-import { newProfile } from "./harness/test_app.js";
+import { authCookies, waitForText } from "./harness/app.js";
+import { logOut, openDemo, signIn, waitForSessions, waitUntilIdle } from "./harness/demo.js";
 
 const takeScreenshot = (tab, name) => tab.screenshot({
   fullPage: true,
   path: fileURLToPath(new URL(`artefacts/demo-${name}.png`, import.meta.url)),
 });
-
-async function openDemo(context) {
-  const url = await start(context, ["demo", "--bind", "127.0.0.1:0"], "The page");
-  const profile = await newProfile(context);
-  const tab = await openTab(profile, url);
-  // The page is ready when its script has filled in the form.
-  await eventually("the page is ready", () => tab.inputValue("#email"));
-  return tab;
-}
-
-const waitForSessions = (tab, count) => eventually(`${count} sessions are shown`, async () => (
-  await tab.locator("#sessions code").count() === count
-));
-const waitUntilIdle = (tab) => eventually("the page is idle", () => (
-  tab.evaluate(() => !document.body.hasAttribute("aria-busy"))
-));
-
-async function signIn(tab, button = "Sign in") {
-  await tab.getByRole("button", { name: button, exact: true }).click();
-  await waitForText(tab, "who", "demo@example.com is signed in.");
-  await waitUntilIdle(tab);
-}
-
-// Signs out with the client library, or with the credential if one is given.
-async function logOut(tab, { scope = "local", credential, path }, summary) {
-  await tab.check(`[name=scope][value=${scope}]`);
-  if (credential) await tab.check(`[name=credential][value=${credential}]`);
-  if (path) await tab.check(`[name=path][value="${path}"]`);
-  await tab.locator("#logout .primary").click();
-  await waitForText(tab, "summary", summary);
-  await waitUntilIdle(tab);
-}
 
 const reportOf = async (tab) => (await tab.locator("#report").textContent()).split("\n");
 
