@@ -102,7 +102,11 @@ async fn https_is_read_from_a_trusted_proxys_header_only() {
 
     let app = TestApp::with_flags(&[("trusted-proxies", "127.0.0.0/8")]).await;
     let reply = app.get("/healthz").headers(&[https]).send().await;
-    assert_eq!(reply.header(hsts), Some("max-age=63072000"), "the default of the README");
+    assert_eq!(
+        reply.header(hsts),
+        Some("max-age=63072000"),
+        "the default of docs/configuration.md"
+    );
     let reply = app.get("/x").headers(&[https]).send().await;
     assert!(reply.header(hsts).is_some(), "errors have the header too");
     for proto in
