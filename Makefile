@@ -25,9 +25,11 @@ pages:
 test-client: pages ## The browser client of clients/js, in Node and in Chromium
 	cd clients/js && PATH="$(CURDIR)/tests/e2e/node_modules/.bin:$$PATH" npm test
 
-test-npm: pages ## The npm package that starts the mock, with the binary of target/debug
-	cd packaging/npm/logout-gateway-mock && $(npm-ci) && \
-		PATH="$(CURDIR)/tests/e2e/node_modules/.bin:$$PATH" npm test
+test-npm: pages ## The npm packages that install the binary and start the mock, with the binary of target/debug
+	cd packaging/npm/logout-gateway-mock && $(npm-ci)
+	for package in logout-gateway logout-gateway-mock; do \
+		(cd packaging/npm/$$package && PATH="$(CURDIR)/tests/e2e/node_modules/.bin:$$PATH" npm test) || exit 1; \
+	done
 
 test-e2e: pages ## A whole app behind nginx, in Chromium; pictures of the demo in tests/e2e/artefacts
 	cd tests/e2e && npm test

@@ -29,10 +29,15 @@ test("the package has the module, its types and the README, and no dependencies"
   assert.equal(JSON.parse(await read("package.json")).dependencies, undefined);
 });
 
-test("the package has the version of the workspace", async () => {
-  const { version, peerDependencies } = JSON.parse(await read("package.json"));
-  assert.match(await read("../../../Cargo.toml"), new RegExp(`^version = "${version}"$`, "m"));
-  assert.equal(peerDependencies["logout-gateway"], version);
+test("the packages have the version of the workspace, and depend on each other's", async () => {
+  const cargo = await read("../../../Cargo.toml");
+  const [, workspace] = cargo.match(/^\[workspace\.package\]\nversion = "(.*)"$/m);
+  const manifests = ["package.json", "../logout-gateway/package.json", "../../../clients/js/package.json"];
+  const [mock, launcher, client] = (await Promise.all(manifests.map(read))).map((text) => JSON.parse(text));
+  const versions = [mock, launcher, client].map(({ version }) => version);
+  assert.deepEqual(versions, [workspace, workspace, workspace]);
+  assert.deepEqual(mock.peerDependencies, { "logout-gateway": workspace });
+  assert.deepEqual([...new Set(Object.values(launcher.optionalDependencies))], [workspace]);
 });
 
 test("require loads the module", async () => {
