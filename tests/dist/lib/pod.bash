@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Runs the gateway as a container would: with the environment, the files, the user and the ports that the directory $1
+# describes, a read-only root, and a network of its own, in which GoTrue's mock listens at 127.0.0.1:9999 and Redis at
+# 127.0.0.1:6379. Then it asks the probes, signs a user out, and stops the gateway.
+#
+# Usage: unshare --net --mount tests/dist/lib/pod.bash <pod> <binary>
+# shellcheck source=tests/dist/lib/checks.bash
+. "$(dirname "$0")/checks.bash"
+pod=$1
+binary=$2
+public=$(cat "$pod/public")
+ip link set lo up
+
+# In this mount namespace alone: the container's binary, its secrets, and its names of other containers.
+mount -t tmpfs -o mode=755 tmpfs /run
+cp -r "$pod/root/run/." /run/
+chown -R root:65532 /run/secrets
+chmod -R u=rX,g=rX,o= /run/secrets
+mkdir /run/container
+touch /run/container/logout-gateway
+mount --bind "$binary" /run/container/logout-gateway
+printf '127.0.0.1 localhost auth\n' >/run/container/hosts
+mount --bind /run/container/hosts /etc/hosts
+if [ -e "$pod/volume" ]; then
+	mount -t tmpfs -o uid=65532,gid=65532 tmpfs "$(cat "$pod/volume")"
+fi
+
+start "$work/mock.log" "$binary" mock --bind 127.0.0.1:9999 --alg HS256
+start "$work/redis.log" redis-server --bind 127.0.0.1 --port 6379 --save '' --dir "$work"
+eventually "$work/redis.log" redis-cli ping
+eventually "$work/mock.log" curl -sSf http://127.0.0.1:9999/auth/v1/health
+
+mapfile -t environment <"$pod/env"
+mapfile -t arguments <"$pod/args"
+# The container's binary; its arguments follow.
+# shellcheck disable=SC2016 # the inner shell expands its arguments
+container=(
+	unshare --mount sh -c 'mount -o remount,bind,ro / && exec "$@"' sh
+	env -i PATH=/run/container "${environment[@]}"
+	/usr/bin/setpriv --reuid 65532 --regid 65532 --clear-groups --bounding-set=-all --no-new-privs
+	/run/container/logout-gateway
+)
+start "$work/gateway.log" "${container[@]}" "${arguments[@]}"
+gateway=$!
+while read -r url; do
+	eventually "$work/gateway.log" curl -sSf "$url"
+	ok "200 from $url"
+done <"$pod/urls"
+if [ -e "$pod/health" ]; then
+	mapfile -t health <"$pod/health"
+	eventually "$work/gateway.log" "${container[@]}" "${health[@]}"
+	ok "the health check ${health[*]} succeeds"
+fi
+while read -r route; do
+	[ "$(curl -sS -o "$work/body" -w '%{http_code}' "$route")" != 404 ] || fail "there is no route $route"
+	ok "the gateway has the route $route"
+done <"$pod/routes"
+
+token=$(curl -sSf http://127.0.0.1:9999/auth/v1/signup -H 'Content-Type: application/json' \
+	-d '{"email":"ada@example.com","password":"correct horse"}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
+sessions() {
+	curl -sSf http://127.0.0.1:9999/mock/sessions | grep -o '"id"' | wc -l
+}
+[ "$(sessions)" = 1 ] || fail 'there is no session before the logout'
+answer=$(curl -sS -i -X POST "$public/api/auth/logout" -H "Authorization: Bearer $token")
+grep -qi '^x-logout-outcome: revoked' <<<"$answer" || {
+	cat "$work/gateway.log" >&2
+	fail "the logout was answered: $answer"
+}
+[ "$(sessions)" = 0 ] || fail 'the session is valid after the logout'
+[ "$(curl -sS -o "$work/body" -w '%{http_code}' "$public/api/auth/verify" -H "Authorization: Bearer $token")" = 401 ] ||
+	fail 'verify accepts the token of an ended session'
+ok 'a logout ends the session, and verify refuses its token'
+
+if [ -e "$pod/volume" ]; then
+	[ -s "$(cat "$pod/volume")/store.redb" ] || fail 'there is no store on the volume'
+	ok 'the store is on the volume'
+elif [[ " ${environment[*]} " == *' GATEWAY_STORE_FILE='* ]]; then
+	[ "$(redis-cli dbsize)" != 0 ] || fail 'Redis has no keys'
+	ok 'the store is Redis'
+fi
+
+kill -TERM "$gateway"
+wait "$gateway" || fail "the gateway stopped with status $?"
+grep -qF 'secret-of-this-test' "$work/gateway.log" && fail 'the log has a secret'
+ok 'SIGTERM stops the gateway, and no secret is in its log'
