@@ -33,11 +33,12 @@ start() {
 	started+=($!)
 }
 
-# Repeats a command until it succeeds, for ten seconds at most; then shows the file $1.
+# Repeats a command until it succeeds, for twenty seconds at most; then shows the file $1.
 eventually() {
 	local log=$1
 	shift
-	for _ in {1..100}; do
+	local deadline=$((SECONDS + 20))
+	while [ "$SECONDS" -lt "$deadline" ]; do
 		! "$@" >/dev/null 2>&1 || return 0
 		sleep 0.1
 	done

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs the gateway as a container would: with the environment, the files, the user and the ports that the directory $1
-# describes, a read-only root, and a network of its own, in which GoTrue's mock listens at 127.0.0.1:9999 and Redis at
-# 127.0.0.1:6379. Then it asks the probes, signs a user out, and stops the gateway.
+# describes, a read-only root, and a network of its own, in which GoTrue's mock is http://127.0.0.1:9999/auth/v1 and
+# http://auth:9999, and Redis is at 127.0.0.1:6379. Then it asks the probes, signs a user out, and stops the gateway.
 #
 # Usage: unshare --net --mount tests/dist/lib/pod.bash <pod> <binary>
 # shellcheck source=tests/dist/lib/checks.bash
@@ -13,13 +13,11 @@ ip link set lo up
 
 # In this mount namespace alone: the container's binary, its secrets, and its names of other containers.
 mount -t tmpfs -o mode=755 tmpfs /run
-cp -r "$pod/root/run/." /run/
-chown -R root:65532 /run/secrets
-chmod -R u=rX,g=rX,o= /run/secrets
+cp -a "$pod/root/run/." /run/
 mkdir /run/container
 touch /run/container/logout-gateway
 mount --bind "$binary" /run/container/logout-gateway
-printf '127.0.0.1 localhost auth\n' >/run/container/hosts
+printf '127.0.0.1 localhost\n127.0.0.2 auth\n' >/run/container/hosts
 mount --bind /run/container/hosts /etc/hosts
 if [ -e "$pod/volume" ]; then
 	mount -t tmpfs -o uid=65532,gid=65532 tmpfs "$(cat "$pod/volume")"
@@ -29,6 +27,22 @@ start "$work/mock.log" "$binary" mock --bind 127.0.0.1:9999 --alg HS256
 start "$work/redis.log" redis-server --bind 127.0.0.1 --port 6379 --save '' --dir "$work"
 eventually "$work/redis.log" redis-cli ping
 eventually "$work/mock.log" curl -sSf http://127.0.0.1:9999/auth/v1/health
+# GoTrue's container has no prefix /auth/v1.
+cat >"$work/nginx.conf" <<NGINX
+daemon off;
+pid $work/nginx.pid;
+error_log stderr;
+events {}
+http {
+	access_log off;
+	server {
+		listen 127.0.0.2:9999;
+		location / { proxy_pass http://127.0.0.1:9999/auth/v1/; }
+	}
+}
+NGINX
+start "$work/nginx.log" nginx -c "$work/nginx.conf"
+eventually "$work/nginx.log" curl -sSf http://127.0.0.2:9999/health
 
 mapfile -t environment <"$pod/env"
 mapfile -t arguments <"$pod/args"
@@ -49,8 +63,13 @@ done <"$pod/urls"
 if [ -e "$pod/health" ]; then
 	mapfile -t health <"$pod/health"
 	eventually "$work/gateway.log" "${container[@]}" "${health[@]}"
-	ok "the health check ${health[*]} succeeds"
+	ok "the health check logout-gateway ${health[*]} succeeds in the container"
 fi
+"${container[@]}" check >"$work/check" 2>&1 || {
+	cat "$work/check" >&2
+	fail 'logout-gateway check failed in the container'
+}
+ok 'logout-gateway check succeeds in the container'
 while read -r route; do
 	[ "$(curl -sS -o "$work/body" -w '%{http_code}' "$route")" != 404 ] || fail "there is no route $route"
 	ok "the gateway has the route $route"
@@ -82,5 +101,7 @@ fi
 
 kill -TERM "$gateway"
 wait "$gateway" || fail "the gateway stopped with status $?"
-grep -qF 'secret-of-this-test' "$work/gateway.log" && fail 'the log has a secret'
+while read -r file; do
+	! grep -qF -f "$file" "$work/gateway.log" || fail "the log has the value of $file"
+done < <(find /run/secrets -type f)
 ok 'SIGTERM stops the gateway, and no secret is in its log'

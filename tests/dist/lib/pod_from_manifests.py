@@ -2,10 +2,11 @@
 
 Usage: pod_from_manifests.py <manifests.yaml> <secrets> <pod>
 <secrets> is a directory with the values of an existing Secret, by their keys. <pod> is the directory to write:
-env, args, urls that must answer 200, routes that must exist, root/ with the files of the mounted Secret, and volume,
-the path of the store's volume if there is one.
+env, args, urls that must answer 200, routes that must exist, public, the URL of the public listener, root/ with the files of
+the mounted Secret, and volume, the path of the store's volume if there is one.
 """
 
+import os
 import pathlib
 import re
 import sys
@@ -89,6 +90,9 @@ for item in source["items"]:
     path = pod / "root" / f"{mounts['secrets']}/{item['path']}".lstrip("/")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(value)
+    # As fsGroup and defaultMode have the kubelet do it.
+    os.chown(path, 0, spec["securityContext"]["fsGroup"])
+    path.chmod(source["defaultMode"])
     check(value not in str(deployment), f"the Deployment has the value of {item['key']}")
 
 urls = [f"http://127.0.0.1:{ports[get['port']]}{get['path']}" for get in (

@@ -1,0 +1,81 @@
+"""Checks the Compose file of logout-gateway, and describes its container for pod.bash.
+
+Usage: pod_from_compose.py <folder> <file> <pod>
+<folder> is that of the stack, with its .env and secrets. <pod> is the directory to write: see pod_from_manifests.py; health has the arguments of
+the health check.
+"""
+
+import os
+import pathlib
+import re
+import shutil
+import sys
+
+import yaml
+
+folder, file, pod = (pathlib.Path(argument) for argument in sys.argv[1:])
+variables = dict(line.split("=", 1) for line in (folder / ".env").read_text().splitlines())
+
+
+def check(condition, message):
+    if not condition:
+        sys.exit(f"{file}: {message}")
+
+
+def value_of(match):
+    name, operator, word = match["name"], match["operator"], match["word"]
+    check(variables.get(name) or operator == ":-", f"{name} {word}")
+    return variables.get(name) or word
+
+
+def interpolated(text):
+    """Replaces ${NAME:-default} and ${NAME:?message}, as Compose does."""
+    return re.sub(r"\$\{(?P<name>\w+)(?P<operator>:[-?])(?P<word>[^}]*)\}", value_of, text)
+
+
+compose = yaml.safe_load(interpolated(file.read_text()))
+service = compose["services"]["logout-gateway"]
+check(service["user"] == "65532:65532", "the user is not 65532")
+check(service["read_only"] is True, "the root is not read-only")
+check(service["cap_drop"] == ["ALL"], "capabilities are left")
+check(service["security_opt"] == ["no-new-privileges:true"], "privileges can grow")
+
+env = {name: "" if value is None else str(value) for name, value in service["environment"].items()}
+head = int(env["GATEWAY_MAX_HEADER_BYTES"])
+connections, in_flight = int(env["GATEWAY_MAX_CONNECTIONS"]), int(env["GATEWAY_MAX_IN_FLIGHT"])
+# The worst case of docs/operations.md: process and kernel.
+worst = connections * (2 * head + (64 + 96) * 1024) + in_flight * (4 * head + 64 * 1024) + 30 * 1024 * 1024
+limit = int(re.fullmatch(r"(\d+)m", service["mem_limit"])[1]) * 1024 * 1024
+check(limit >= worst, f"the memory limit is {limit}, and clients can take {worst}")
+
+for name in service["secrets"]:
+    source = folder / compose["secrets"][name]["file"]
+    target = pod / "root/run/secrets" / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A bind mount: the container sees the file's owner and mode.
+    shutil.copy2(source, target)
+    os.chown(target, source.stat().st_uid, source.stat().st_gid)
+    check(source.read_text().strip() not in file.read_text(), f"the file has the value of {name}")
+
+[port] = service["ports"]
+container_port = port.rsplit(":", 1)[1]
+check(port.startswith("127.0.0.1:"), "the port is open to other machines")
+[volume] = service["volumes"]
+name, mount = volume.split(":")
+check(name in compose["volumes"], "the volume is not a named one")
+[kind, program, *health] = service["healthcheck"]["test"]
+check([kind, program] == ["CMD", "logout-gateway"], "the health check needs a shell, or another program")
+check(service["stop_grace_period"] == "20s", "the container is killed before the gateway has stopped")
+
+
+def write(name, lines):
+    (pod / name).write_text("".join(f"{line}\n" for line in lines))
+
+
+write("env", [f"{name}={value}" for name, value in env.items()])
+write("args", ["serve"])
+write("health", health)
+write("urls", [])
+write("routes", [])
+write("public", [f"http://127.0.0.1:{container_port}"])
+write("volume", [mount])
