@@ -4,6 +4,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 root=$PWD
 PATH=$root/target/tools/bin:$root/target/tools/venv/bin:$PATH
+# No __pycache__ in the repository.
+export PYTHONDONTWRITEBYTECODE=1
 work=$(mktemp -d)
 started=()
 

@@ -19,7 +19,11 @@ touch /run/container/logout-gateway
 mount --bind "$binary" /run/container/logout-gateway
 printf '127.0.0.1 localhost\n127.0.0.2 auth\n' >/run/container/hosts
 mount --bind /run/container/hosts /etc/hosts
+# The volume's mount point is not made on the machine; nginx needs its own directory.
+mount -t tmpfs -o mode=755 tmpfs /var/lib
+mkdir /var/lib/nginx
 if [ -e "$pod/volume" ]; then
+	mkdir "$(cat "$pod/volume")"
 	mount -t tmpfs -o uid=65532,gid=65532 tmpfs "$(cat "$pod/volume")"
 fi
 

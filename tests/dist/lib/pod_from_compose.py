@@ -1,8 +1,8 @@
 """Checks the Compose file of logout-gateway, and describes its container for pod.bash.
 
 Usage: pod_from_compose.py <folder> <file> <pod>
-<folder> is that of the stack, with its .env and secrets. <pod> is the directory to write: see pod_from_manifests.py; health has the arguments of
-the health check.
+<folder> is that of the stack, with its .env and secrets. <pod> is the directory to write: see pod_from_manifests.py;
+health has the arguments of the health check.
 """
 
 import os
@@ -12,6 +12,8 @@ import shutil
 import sys
 
 import yaml
+
+from memory import MIB, worst_case
 
 folder, file, pod = (pathlib.Path(argument) for argument in sys.argv[1:])
 variables = dict(line.split("=", 1) for line in (folder / ".env").read_text().splitlines())
@@ -41,12 +43,8 @@ check(service["cap_drop"] == ["ALL"], "capabilities are left")
 check(service["security_opt"] == ["no-new-privileges:true"], "privileges can grow")
 
 env = {name: "" if value is None else str(value) for name, value in service["environment"].items()}
-head = int(env["GATEWAY_MAX_HEADER_BYTES"])
-connections, in_flight = int(env["GATEWAY_MAX_CONNECTIONS"]), int(env["GATEWAY_MAX_IN_FLIGHT"])
-# The worst case of docs/operations.md: process and kernel.
-worst = connections * (2 * head + (64 + 96) * 1024) + in_flight * (4 * head + 64 * 1024) + 30 * 1024 * 1024
-limit = int(re.fullmatch(r"(\d+)m", service["mem_limit"])[1]) * 1024 * 1024
-check(limit >= worst, f"the memory limit is {limit}, and clients can take {worst}")
+limit = int(re.fullmatch(r"(\d+)m", service["mem_limit"])[1]) * MIB
+check(limit >= worst_case(env), f"the memory limit is {limit}, and clients can take {worst_case(env)}")
 
 for name in service["secrets"]:
     source = folder / compose["secrets"][name]["file"]

@@ -2,8 +2,8 @@
 
 Usage: pod_from_manifests.py <manifests.yaml> <secrets> <pod>
 <secrets> is a directory with the values of an existing Secret, by their keys. <pod> is the directory to write:
-env, args, urls that must answer 200, routes that must exist, public, the URL of the public listener, root/ with the files of
-the mounted Secret, and volume, the path of the store's volume if there is one.
+env, args, urls that must answer 200, routes that must exist, public, the URL of the public listener, root/ with the
+files of the mounted Secret, and volume, the path of the store's volume if there is one.
 """
 
 import os
@@ -12,6 +12,8 @@ import re
 import sys
 
 import yaml
+
+from memory import MIB, worst_case
 
 manifests, secrets, pod = (pathlib.Path(argument) for argument in sys.argv[1:])
 objects = [document for document in yaml.safe_load_all(manifests.read_text()) if document]
@@ -64,12 +66,8 @@ drain = int(re.fullmatch(r"(\d+)s", env["GATEWAY_DRAIN_TIMEOUT"])[1])
 hook = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
 check(spec["terminationGracePeriodSeconds"] >= hook + drain + 2, "the pod is killed before the gateway has stopped")
 
-# The worst case of docs/operations.md: process and kernel.
-head = int(env["GATEWAY_MAX_HEADER_BYTES"])
-connections, in_flight = int(env["GATEWAY_MAX_CONNECTIONS"]), int(env["GATEWAY_MAX_IN_FLIGHT"])
-worst = connections * (2 * head + (64 + 96) * 1024) + in_flight * (4 * head + 64 * 1024) + 30 * 1024 * 1024
-limit = int(re.fullmatch(r"(\d+)Mi", container["resources"]["limits"]["memory"])[1]) * 1024 * 1024
-check(limit >= worst, f"the memory limit is {limit}, and clients can take {worst}")
+limit = int(re.fullmatch(r"(\d+)Mi", container["resources"]["limits"]["memory"])[1]) * MIB
+check(limit >= worst_case(env), f"the memory limit is {limit}, and clients can take {worst_case(env)}")
 
 # The hardening.
 check(spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", "no seccomp profile")
