@@ -1,0 +1,150 @@
+#!/usr/bin/env bash
+# The checks of tests/dist/systemd, which runs this script as a service of the systemd that it boots.
+set -euo pipefail
+# shellcheck source=tests/dist/session.bash
+. "$(dirname "$0")/session.bash"
+work=/run/checks
+mkdir "$work"
+trap '[ -e /checks/passed ] || journalctl --quiet --no-pager --output=cat --lines=20' EXIT
+ip link set lo up
+mock=http://127.0.0.1:9999
+
+property() { systemctl show --property="$2" --value "$1"; }
+
+# $1: name of the environment file and the secret
+configure() {
+	echo "SUPABASE_URL=$mock" >"/etc/logout-gateway/$1.env"
+	(umask 077 && openssl rand -base64 32 >"/etc/logout-gateway/$1.secret")
+}
+
+check_missing_secret() {
+	echo "SUPABASE_URL=$mock" >/etc/logout-gateway/logout-gateway.env
+	! systemctl start logout-gateway.service 2>/dev/null || fail "the service starts without its secret"
+	[ "$(property logout-gateway.service ExecMainStatus)" = 243 ] || fail "the status is not 243/CREDENTIALS"
+	systemctl stop logout-gateway.service
+	ok "systemd: without the secret the service does not start (243/CREDENTIALS)"
+}
+
+check_service() {
+	local pid status
+	configure logout-gateway
+	systemctl start logout-gateway.service || fail "the service does not start"
+	pid=$(property logout-gateway.service MainPID)
+	status=$(cat "/proc/$pid/status")
+	[ "$(stat -c %U "/proc/$pid")" = logout-gateway ] || fail "the service runs as another user"
+	grep -qx $'Seccomp:\t2' <<<"$status" || fail "no system call filter is in force"
+	grep -qx $'CapBnd:\t0000000000000000' <<<"$status" || fail "the service could get capabilities"
+	grep -q '^Max core file size *0 *0' "/proc/$pid/limits" || fail "the service may dump core"
+	wait_until curl -sSf http://127.0.0.1:8080/readyz
+	check_logout "$mock" http://127.0.0.1:8080
+	[ "$(stat -c %U:%a /var/lib/logout-gateway/store.redb)" = logout-gateway:600 ] || fail "the owner of the store"
+	curl -sS http://127.0.0.1:9090/metrics | grep -q '^process_start_time_seconds 1' ||
+		fail "the sandbox hides what the metrics of the process need"
+	ok "systemd: the service starts with SUPABASE_URL and a secret alone; a logout ends its session"
+	! journalctl --quiet --output=cat --unit logout-gateway.service | grep -E '"level":"(ERROR|WARN)"' |
+		grep -v '"variable":"GOTRUE_URL"' || fail "the service logs warnings"
+	systemctl stop logout-gateway.service
+	[ "$(property logout-gateway.service Result)" = success ] || fail "the service does not stop cleanly"
+	[ -e /var/lib/logout-gateway/store.redb ] || fail "the store is lost when the service stops"
+	ok "systemd: the service logs no warning, and stops cleanly"
+}
+
+check_bad_configuration() {
+	echo 'SUPABASE_URL=not a URL' >/etc/logout-gateway/logout-gateway.env
+	! systemctl start logout-gateway.service 2>/dev/null || fail "the service starts with an invalid URL"
+	wait_until test "$(property logout-gateway.service ActiveState)" = failed
+	[ "$(property logout-gateway.service NRestarts)" = 0 ] || fail "systemd tries an invalid configuration again"
+	configure logout-gateway
+	ok "systemd: an invalid configuration is not tried again"
+}
+
+check_restart_after_crash() {
+	local pid
+	systemctl start logout-gateway.service
+	pid=$(property logout-gateway.service MainPID)
+	kill -KILL "$pid"
+	wait_until restarted "$pid"
+	wait_until curl -sSf http://127.0.0.1:8080/readyz
+	systemctl stop logout-gateway.service
+	ok "systemd: a gateway that crashed is started again"
+}
+
+restarted() {
+	[ "$(property logout-gateway.service ActiveState)" = active ] &&
+		[ "$(property logout-gateway.service MainPID)" != "$1" ]
+}
+
+# Two projects on one machine: each has a user, a secret, a store and sockets of its own.
+check_instances() {
+	local shop blog socket=/run/logout-gateway-shop/public.sock
+	configure shop
+	configure blog
+	systemctl start logout-gateway@shop.service logout-gateway@blog.service || fail "two instances do not start"
+	wait_until curl -sSf --unix-socket "$socket" http://localhost/readyz
+	wait_until curl -sSf --unix-socket /run/logout-gateway-blog/admin.sock http://localhost/readyz
+	shop=$(stat -c %u "/proc/$(property logout-gateway@shop.service MainPID)")
+	blog=$(stat -c %u "/proc/$(property logout-gateway@blog.service MainPID)")
+	[ "$shop" != "$blog" ] && [ "$shop" != 0 ] && [ "$blog" != 0 ] || fail "the users of two projects: $shop, $blog"
+	check_logout "$mock" --unix-socket "$socket" http://localhost
+	[ "$(stat -c %u:%a /var/lib/logout-gateway-shop/store.redb)" = "$shop:600" ] || fail "the owner of the store"
+	connect_as logout-gateway "$socket" || fail "the group cannot connect"
+	! connect_as nogroup "$socket" 2>/dev/null || fail "another group can connect"
+	stop_all
+	ok "systemd: two projects run side by side, each with a user, a store and sockets of its own for the group"
+}
+
+# A service that its socket starts must not be started again by a late connection of the check before.
+stop_all() { systemctl stop 'logout-gateway*.socket' 'logout-gateway*.service'; }
+
+# The single unit's own unix socket, without socket units.
+check_unix_socket() {
+	local socket=/run/logout-gateway/public.sock
+	configure logout-gateway
+	echo "GATEWAY_BIND=unix:$socket" >>/etc/logout-gateway/logout-gateway.env
+	systemctl start logout-gateway.service || fail "the service does not start with a unix socket"
+	wait_until curl -sSf --unix-socket "$socket" http://localhost/readyz
+	check_logout "$mock" --unix-socket "$socket" http://localhost
+	connect_as logout-gateway "$socket" || fail "the group cannot connect"
+	! connect_as nogroup "$socket" 2>/dev/null || fail "another group can connect"
+	stop_all
+	configure logout-gateway
+	ok "systemd: with GATEWAY_BIND=unix:$socket only the group connects"
+}
+
+# $1: group, $2: socket
+connect_as() {
+	setpriv --reuid nobody --regid "$1" --clear-groups curl -sSf --unix-socket "$2" http://localhost/readyz >/dev/null
+}
+
+# $1: service, its sockets; $2: arguments of curl for the public listener, $3: for the admin listener
+check_sockets() {
+	local service=$1.service public=$1.socket admin=${1/gateway/gateway-admin}.socket
+	systemctl start "$public" "$admin" || fail "the sockets of $1 do not start"
+	[ "$(property "$service" ActiveState)" = inactive ] || fail "$service runs before a connection"
+	# shellcheck disable=SC2086 # several arguments of curl
+	curl -sSf $2/healthz >/dev/null || fail "a connection does not start $service"
+	# shellcheck disable=SC2086
+	wait_until curl -sSf $2/readyz
+	# shellcheck disable=SC2086
+	curl -sSf $3/metrics | grep -q '^logout_gateway_' || fail "the admin socket of $1 is not the admin listener"
+	# shellcheck disable=SC2086
+	check_logout "$mock" $2
+	systemctl stop "$service" 2>/dev/null
+	# shellcheck disable=SC2086
+	curl -sSf $2/healthz >/dev/null || fail "the public socket of $1 is lost when the service stops"
+	stop_all
+	ok "systemd: $1 starts by a connection, and its sockets outlive it"
+}
+
+logout-gateway mock >"$work/mock.log" 2>&1 &
+wait_until curl -sSf "$mock/auth/v1/health"
+check_missing_secret
+check_service
+check_bad_configuration
+check_restart_after_crash
+check_instances
+check_unix_socket
+check_sockets logout-gateway http://127.0.0.1:8080 http://127.0.0.1:9090
+check_sockets logout-gateway@shop "--unix-socket /run/logout-gateway-shop/public.sock http://localhost" \
+	"--unix-socket /run/logout-gateway-shop/admin.sock http://localhost"
+touch /checks/passed
