@@ -38,7 +38,7 @@ check_service() {
 	wait_until curl -sSf http://127.0.0.1:8080/readyz
 	check_logout "$mock" http://127.0.0.1:8080
 	[ "$(stat -c %U:%a /var/lib/logout-gateway/store.redb)" = logout-gateway:600 ] || fail "the owner of the store"
-	curl -sS http://127.0.0.1:9090/metrics | grep -q '^process_start_time_seconds 1' ||
+	grep -q '^process_start_time_seconds 1' <<<"$(curl -sS http://127.0.0.1:9090/metrics)" ||
 		fail "the sandbox hides what the metrics of the process need"
 	ok "systemd: the service starts with SUPABASE_URL and a secret alone; a logout ends its session"
 	! journalctl --quiet --output=cat --unit logout-gateway.service | grep -E '"level":"(ERROR|WARN)"' |
@@ -84,7 +84,9 @@ check_instances() {
 	wait_until curl -sSf --unix-socket /run/logout-gateway-blog/admin.sock http://localhost/readyz
 	shop=$(stat -c %u "/proc/$(property logout-gateway@shop.service MainPID)")
 	blog=$(stat -c %u "/proc/$(property logout-gateway@blog.service MainPID)")
-	[ "$shop" != "$blog" ] && [ "$shop" != 0 ] && [ "$blog" != 0 ] || fail "the users of two projects: $shop, $blog"
+	if [ "$shop" = "$blog" ] || [ "$shop" = 0 ] || [ "$blog" = 0 ]; then
+		fail "the users of two projects: $shop, $blog"
+	fi
 	check_logout "$mock" --unix-socket "$socket" http://localhost
 	[ "$(stat -c %u:%a /var/lib/logout-gateway-shop/store.redb)" = "$shop:600" ] || fail "the owner of the store"
 	connect_as logout-gateway "$socket" || fail "the group cannot connect"
@@ -126,7 +128,7 @@ check_sockets() {
 	# shellcheck disable=SC2086
 	wait_until curl -sSf $2/readyz
 	# shellcheck disable=SC2086
-	curl -sSf $3/metrics | grep -q '^logout_gateway_' || fail "the admin socket of $1 is not the admin listener"
+	grep -q '^logout_gateway_' <<<"$(curl -sSf $3/metrics)" || fail "the admin socket of $1 is not the admin listener"
 	# shellcheck disable=SC2086
 	check_logout "$mock" $2
 	systemctl stop "$service" 2>/dev/null
