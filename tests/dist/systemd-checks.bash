@@ -118,6 +118,49 @@ connect_as() {
 	setpriv --reuid nobody --regid "$1" --clear-groups curl -sSf --unix-socket "$2" http://localhost/readyz >/dev/null
 }
 
+# The drop-in that the comments of logout-gateway.env show.
+check_further_credentials() {
+	local drop_in=/etc/systemd/system/logout-gateway.service.d/override.conf
+	configure logout-gateway
+	(
+		umask 077
+		openssl rand -base64 48 >/etc/logout-gateway/logout-gateway.jwt-secret
+		echo "file:/var/lib/logout-gateway/credential.redb" >/etc/logout-gateway/logout-gateway.store
+	)
+	mkdir -p "$(dirname "$drop_in")"
+	cat >"$drop_in" <<-'UNIT'
+		[Service]
+		LoadCredential=jwt-secret:/etc/logout-gateway/logout-gateway.jwt-secret
+		Environment=SUPABASE_JWT_SECRET_FILE=%d/jwt-secret
+		LoadCredential=store:/etc/logout-gateway/logout-gateway.store
+		Environment=GATEWAY_STORE= GATEWAY_STORE_FILE=%d/store
+	UNIT
+	systemctl daemon-reload
+	systemctl start logout-gateway.service || fail "the service does not start with further credentials"
+	[ -e /var/lib/logout-gateway/credential.redb ] || fail "the store is not the one of the credential"
+	journalctl --quiet --output=cat --unit logout-gateway.service >"$work/journal"
+	[ "$(grep -c '"SUPABASE_JWT_SECRET":"set"' "$work/journal")" = 1 ] || fail "the credential jwt-secret is not used"
+	systemctl stop logout-gateway.service
+	rm "$drop_in"
+	systemctl daemon-reload
+	ok "systemd: a drop-in adds further credentials, the store's URL among them"
+}
+
+# A socket unit needs no capability for a port below 1024.
+check_low_port() {
+	local drop_in=/etc/systemd/system/logout-gateway.socket.d/override.conf
+	mkdir -p "$(dirname "$drop_in")"
+	printf '[Socket]\nListenStream=\nListenStream=127.0.0.1:80\n' >"$drop_in"
+	systemctl daemon-reload
+	systemctl start logout-gateway.socket || fail "the socket does not listen on port 80"
+	wait_until curl -sSf http://127.0.0.1/readyz
+	check_logout "$mock" http://127.0.0.1
+	stop_all
+	rm "$drop_in"
+	systemctl daemon-reload
+	ok "systemd: a socket unit listens on port 80 for a service without capabilities"
+}
+
 # $1: service, its sockets; $2: arguments of curl for the public listener, $3: for the admin listener
 check_sockets() {
 	local service=$1.service public=$1.socket admin=${1/gateway/gateway-admin}.socket
@@ -149,4 +192,6 @@ check_unix_socket
 check_sockets logout-gateway http://127.0.0.1:8080 http://127.0.0.1:9090
 check_sockets logout-gateway@shop "--unix-socket /run/logout-gateway-shop/public.sock http://localhost" \
 	"--unix-socket /run/logout-gateway-shop/admin.sock http://localhost"
+check_further_credentials
+check_low_port
 touch /checks/passed
