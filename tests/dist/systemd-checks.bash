@@ -52,7 +52,7 @@ check_service() {
 check_bad_configuration() {
 	echo 'SUPABASE_URL=not a URL' >/etc/logout-gateway/logout-gateway.env
 	! systemctl start logout-gateway.service 2>/dev/null || fail "the service starts with an invalid URL"
-	wait_until test "$(property logout-gateway.service ActiveState)" = failed
+	wait_until systemctl --quiet is-failed logout-gateway.service
 	[ "$(property logout-gateway.service NRestarts)" = 0 ] || fail "systemd tries an invalid configuration again"
 	configure logout-gateway
 	ok "systemd: an invalid configuration is not tried again"
@@ -70,8 +70,9 @@ check_restart_after_crash() {
 }
 
 restarted() {
-	[ "$(property logout-gateway.service ActiveState)" = active ] &&
-		[ "$(property logout-gateway.service MainPID)" != "$1" ]
+	local pid
+	pid=$(property logout-gateway.service MainPID)
+	[ "$pid" != 0 ] && [ "$pid" != "$1" ]
 }
 
 # Two projects on one machine: each has a user, a secret, a store and sockets of its own.
