@@ -22,11 +22,11 @@ isolate() {
 	ISOLATED=1 exec unshare --mount --net --uts --ipc --pid --fork --kill-child --mount-proc "$0" "$@"
 }
 
-# Runs a command until it succeeds, for 20 seconds at most.
+# Runs a command until it succeeds, for a minute at most.
 wait_until() {
-	local end=$((SECONDS + 20))
+	local end=$((SECONDS + 60))
 	until "$@" >/dev/null 2>&1; do
-		[ "$SECONDS" -lt "$end" ] || fail "it did not happen within 20 seconds: $*"
+		[ "$SECONDS" -lt "$end" ] || fail "it did not happen within a minute: $*"
 		# The pause only spares the processor; the condition decides.
 		sleep 0.1
 	done
