@@ -64,6 +64,7 @@ mod shared_store;
 mod slow_upstream;
 mod status;
 mod stores;
+mod subdomain;
 mod tokens;
 mod traces;
 mod unreachable;
