@@ -54,7 +54,7 @@ $(traefik):
 		cd "$$module" && go build -ldflags "-s -w" -o "$(CURDIR)/$@" ./cmd/traefik
 
 .PHONY: test-traefik
-test-traefik: $(traefik) ## The Traefik configuration of docs/revocation.md, with the real Traefik
+test-traefik: $(traefik) ## The Traefik configuration of docs/proxies/traefik.md, with the real Traefik
 	TRAEFIK="$(CURDIR)/$(traefik)" cargo test --locked --test api forward_auth::traefik -- --ignored
 
 examples: ## The apps of examples/, built and driven in Chromium, and those that test with the mock

@@ -36,15 +36,27 @@ fn every_test_that_security_md_names_exists() {
     }
 }
 
+/// Lines of a proxy's file without their indentation and without the comment that a document adds.
+fn trimmed_lines(text: &str) -> Vec<&str> {
+    text.lines().map(|line| line.split("  #").next().unwrap().trim()).collect()
+}
+
 #[test]
-fn the_proxy_configurations_in_the_documents_are_the_tested_files() {
+fn the_lines_that_the_documents_tell_to_change_are_in_the_proxy_files() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("docs/revocation.md")).unwrap();
-    for (language, file) in
-        [("nginx", "deploy/nginx/logout-gateway.conf"), ("caddyfile", "deploy/caddy/Caddyfile")]
-    {
+    let page = fs::read_to_string(root.join("docs/proxies.md")).unwrap();
+    let changes: Vec<&str> = page.split("Change these lines of the file").skip(1).collect();
+    let files = ["deploy/nginx/logout-gateway.conf", "deploy/caddy/Caddyfile"];
+    assert_eq!(changes.len(), files.len());
+    for (text, file) in changes.into_iter().zip(files) {
         let tested = fs::read_to_string(root.join(file)).unwrap();
-        assert!(page.contains(&format!("```{language}\n{tested}```\n")), "{file}");
+        let tested = trimmed_lines(&tested);
+        let block = text.split("```").nth(1).unwrap();
+        let shown = trimmed_lines(block.split_once('\n').unwrap().1);
+        assert!(shown.len() > 3, "{file}: {shown:?}");
+        for line in shown {
+            assert!(tested.contains(&line), "{file}: {line}");
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What Envoy's `ext_authz` filter sends to `verify` with the configuration in docs/revocation.md, and what Envoy
+//! What Envoy's `ext_authz` filter sends to `verify` with the configuration in docs/proxies/envoy.md, and what Envoy
 //! does with the answer. Envoy itself does not run here: [`Filter`] takes its place, according to Envoy's source.
 
 mod filter;

@@ -36,7 +36,7 @@ impl Kind {
         self.start_edited(gateway, api, &[]).await
     }
 
-    /// Like [`Self::start`], with the change from docs/revocation.md that lets the application's cookie
+    /// Like [`Self::start`], with the change from docs/proxies.md that lets the application's cookie
     /// `locale` reach the API.
     pub(super) async fn start_with_locale(
         self,
@@ -47,7 +47,7 @@ impl Kind {
             Self::Nginx => ("nginx", LOCALE_PLACE_NGINX),
             Self::Caddy => ("caddyfile", LOCALE_PLACE_CADDY),
         };
-        let shown = documented(language, "the cookie `locale`");
+        let shown = documented("docs/proxies.md", language, "the cookie `locale`");
         self.start_edited(gateway, api, &[(replaced, shown)]).await
     }
 
@@ -65,7 +65,7 @@ impl Kind {
     }
 }
 
-/// The part of nginx' configuration that the change in docs/revocation.md replaces.
+/// The part of nginx' configuration that the change in docs/proxies.md replaces.
 const LOCALE_PLACE_NGINX: &str = "map $auth_carrier $app_cookies {
     default \"\";
     cookie $plain_cookies;
@@ -75,17 +75,16 @@ const LOCALE_PLACE_CADDY: &str = "			@not_by_cookie not header X-Auth-Carrier co
 			request_header @not_by_cookie -Cookie
 ";
 
-/// The first code block in `language` after `text` in docs/revocation.md.
-pub(super) fn documented(language: &str, text: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/revocation.md");
-    let page = fs::read_to_string(path).unwrap();
+/// The first code block in `language` after `text` in the document at `path`.
+pub(super) fn documented(path: &str, language: &str, text: &str) -> String {
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
     let start = format!("```{language}\n");
     let block = page.split(text).skip(1).find_map(|after| {
         let (between, block) = after.split_once("```")?;
         let block = block.strip_prefix(&start[3..])?;
         (between.len() < 400).then(|| block.split("```").next().unwrap().to_owned())
     });
-    block.unwrap_or_else(|| panic!("docs/revocation.md has no {language} block after {text}"))
+    block.unwrap_or_else(|| panic!("{path} has no {language} block after {text}"))
 }
 
 fn nginx(

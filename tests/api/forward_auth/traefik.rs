@@ -1,4 +1,4 @@
-//! The real Traefik with the configuration in docs/revocation.md. `make test-traefik` builds Traefik and runs these
+//! The real Traefik with the configuration in docs/proxies/traefik.md. `make test-traefik` builds Traefik and runs these
 //! tests; no other target does, because the build takes many minutes.
 
 mod header_list;
@@ -25,7 +25,7 @@ type Edits<'a> = &'a [(&'a str, String)];
 
 /// The documented configuration.
 fn documented_file() -> String {
-    documented("yaml", "passes a refusal on as it is:")
+    documented("docs/proxies/traefik.md", "yaml", "passes a refusal on as it is:")
 }
 
 /// Starts Traefik with the documented configuration, of which only addresses and the host's name are changed, and

@@ -37,7 +37,7 @@ async function signIn(mock, request, response) {
   response.writeHead(303, { Location: request.headers.referer }).end();
 }
 
-// The page of docs/revocation.md to which nginx sends a page load with an expired session.
+// The page of docs/proxies.md to which nginx sends a page load with an expired session.
 async function refreshSession(mock, request, response) {
   const { auth } = clientFor(mock, request, response);
   const { data: { session }, error } = await auth.getSession();

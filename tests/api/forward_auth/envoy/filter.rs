@@ -38,7 +38,7 @@ pub(super) enum Decision {
 
 impl Filter {
     pub(super) fn documented(version: Version) -> Self {
-        let block = documented("yaml", "the\ngateway accepts 128 KiB.");
+        let block = documented("docs/proxies/envoy.md", "yaml", "the\ngateway accepts 128 KiB.");
         let after = |key: &str| {
             let (_, rest) = block.split_once(key).unwrap_or_else(|| panic!("no {key}"));
             rest.to_owned()
@@ -61,7 +61,7 @@ impl Filter {
 
     /// The filter with the documented change that redirects page loads.
     pub(super) fn documented_with_redirect(version: Version) -> Self {
-        let page = include_str!("../../../../docs/revocation.md");
+        let page = include_str!("../../../../docs/proxies/envoy.md");
         let (_, text) = page.split_once("**To redirect page loads without a session,**").unwrap();
         let mut quoted = text.split('`').skip(1).step_by(2);
         let path_prefix = quoted.next().unwrap().strip_prefix("path_prefix: ").unwrap().to_owned();

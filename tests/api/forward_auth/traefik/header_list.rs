@@ -1,4 +1,4 @@
-//! The headers that Traefik takes from the gateway's answer with the configuration in docs/revocation.md. This test
+//! The headers that Traefik takes from the gateway's answer with the configuration in docs/proxies/traefik.md. This test
 //! needs no Traefik.
 
 use std::{
