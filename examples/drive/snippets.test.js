@@ -1,4 +1,4 @@
-// What docs/frameworks.md shows of the apps is what the apps run.
+// The pages of docs/frontend/ show the code that the apps run.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -10,9 +10,11 @@ const read = (path) => readFile(new URL(path, ROOT), "utf8");
 // A block whose first line is a comment with the name of a file.
 const NAMED = /^```\w+\n(?:\/\/|<!--) (examples\/\S+)(?: -->)?\n([^]*?)^```$/gm;
 
-const shown = [...(await read("docs/frameworks.md")).matchAll(NAMED)];
+const APPS = ["nextjs", "sveltekit"];
+const pages = await Promise.all(APPS.map((app) => read(`docs/frontend/${app}.md`)));
+const shown = pages.flatMap((page) => [...page.matchAll(NAMED)]);
 
-for (const app of ["nextjs", "sveltekit"]) {
+for (const app of APPS) {
   test(`code of ${app} is shown`, () => {
     const paths = shown.map(([, path]) => path);
     assert.ok(paths.filter((path) => path.startsWith(`examples/${app}/`)).length > 3, paths);
