@@ -6,7 +6,7 @@
 //!    `GATEWAY_MAX_HEADER_BYTES`; a larger head is answered with 431. If a client reads nothing of its
 //!    response for that time, the connection is closed.
 //! 3. For each connection the kernel holds at most `SEND_BUFFER` of a response and `RECEIVE_BUFFER` of a
-//!    request. `docs/operations.md` computes the memory of a process from these.
+//!    request. `docs/sizing.md` computes the memory of a process from these.
 //! 4. If a request has more octets than a head and a body may have, the connection is closed (module
 //!    `request_octets`).
 //! 5. At shutdown the listener accepts only connections that the kernel has already completed. A request that

@@ -38,16 +38,16 @@ fn every_alert_fires_on_its_condition_and_only_then() {
 #[test]
 fn every_alert_has_a_runbook() {
     let rules = read_file("deploy/prometheus/alerts.yml");
-    let operations = read_file("docs/operations.md");
+    let runbooks = read_file("docs/alerts.md");
     for rule in rules.split("- alert: ").skip(1) {
         assert!(rule.contains(" summary: \"") && rule.contains(" description: \""), "{rule}");
     }
     for alert in alerts() {
-        let runbook = format!("runbook: docs/operations.md#{}\n", alert.to_lowercase());
+        let runbook = format!("runbook: docs/alerts.md#{}\n", alert.to_lowercase());
         assert!(rules.contains(&runbook), "{alert} does not link to its runbook");
         assert!(
-            operations.contains(&format!("\n### {alert}\n")),
-            "docs/operations.md has no section {alert}"
+            runbooks.contains(&format!("\n### {alert}\n")),
+            "docs/alerts.md has no section {alert}"
         );
     }
 }

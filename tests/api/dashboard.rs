@@ -52,9 +52,9 @@ fn targets(panel: &Value) -> &[Value] {
     panel["targets"].as_array().unwrap()
 }
 
-/// The anchors of `docs/operations.md` to which the panel's description links.
+/// The anchors of `docs/alerts.md` to which the panel's description links.
 fn anchors(panel: &Value) -> Vec<&str> {
-    let parts = text(panel, "description").split("docs/operations.md#").skip(1);
+    let parts = text(panel, "description").split("docs/alerts.md#").skip(1);
     parts.map(|part| part.split(|c: char| !c.is_ascii_alphanumeric()).next().unwrap()).collect()
 }
 
@@ -184,8 +184,8 @@ async fn every_metric_is_on_the_dashboard() {
 
 #[test]
 fn every_panel_has_a_description_and_every_alert_a_panel_that_links_to_it() {
-    let operations = read_file("docs/operations.md");
-    let headings = operations.lines().filter_map(|line| line.strip_prefix("### "));
+    let runbooks = read_file("docs/alerts.md");
+    let headings = runbooks.lines().filter_map(|line| line.strip_prefix("### "));
     let known: BTreeSet<String> = headings.map(str::to_lowercase).collect();
     let panels = panels();
     for panel in &panels {

@@ -13,7 +13,7 @@ use crate::harness::{Request, ServerProcess};
 pub(super) struct Prometheus(ServerProcess);
 
 impl Prometheus {
-    /// Starts a Prometheus that scrapes `gateway` four times a second, with the job that `docs/operations.md`
+    /// Starts a Prometheus that scrapes `gateway` four times a second, with the job that `docs/monitoring.md`
     /// shows.
     pub(super) async fn start(gateway: SocketAddr) -> Self {
         Self(ServerProcess::start("prometheus", |folder, own| command(folder, own, gateway)).await)
