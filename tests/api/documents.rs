@@ -1,6 +1,8 @@
 //! The documents must agree with the code: the tests that they name exist, and the files that they show are
 //! tested.
 
+mod links;
+
 use std::{fs, path::Path};
 
 use crate::harness::TestApp;
