@@ -1,5 +1,5 @@
 .DEFAULT_GOAL := help
-.PHONY: demo test test-client test-npm test-e2e test-supabase examples lint run soak fuzz help
+.PHONY: demo test test-client test-npm test-e2e test-supabase examples dist test-dist lint run soak fuzz help
 
 # The first build compiles all dependencies, so this line says why nothing else happens for a while.
 demo: ## Mock, gateway and a page to try it on; Ctrl-C stops it
@@ -67,6 +67,12 @@ examples: ## The apps of examples/, built and driven in Chromium, and those that
 	for app in vitest playwright; do \
 		(cd examples/$$app && PATH="$(CURDIR)/examples/drive/node_modules/.bin:$$PATH" npm test) || exit 1; \
 	done
+
+dist: ## Everything that is shipped, for x86_64 and aarch64, in dist/: a quarter of an hour or more
+	packaging/dist
+
+test-dist: ## What make dist has built: in empty roots, as packages, images, charts and npm packages
+	tests/dist/run
 
 lint: ## Formatting, lints, documentation and, where it is installed, cargo-deny
 	cargo fmt --check --all

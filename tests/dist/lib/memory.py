@@ -1,4 +1,4 @@
-"""The memory that clients can take, by docs/operations.md."""
+"""The memory that clients can take, by docs/sizing.md."""
 
 MIB = 1024 * 1024
 
