@@ -49,6 +49,7 @@ enum Command {
 
 impl CommandLine {
     /// Runs the command and returns the process's exit status.
+    #[must_use]
     pub fn run(self) -> ExitCode {
         match self.command {
             Command::Serve(args) => serve::run(*args),

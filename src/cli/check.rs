@@ -26,7 +26,7 @@ type Version = (u32, u32);
 
 /// Runs the checks and prints their results. The exit status is also 1 for an invalid configuration.
 #[must_use]
-pub fn run(args: config::Args) -> ExitCode {
+pub(super) fn run(args: config::Args) -> ExitCode {
     let Some(config) = parse_config(args) else { return ExitCode::FAILURE };
     let _log = telemetry::start(config::LogFormat::Text, "warn", None);
     println!("configuration: ok");

@@ -30,7 +30,7 @@ const MOCK_PORT: u16 = 9999;
 
 /// Run a mock of GoTrue, the gateway and a demo page on this machine; all data is in memory.
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub struct DemoArgs {
+pub(super) struct DemoArgs {
     /// Loopback address of the page and the gateway; if the port is in use, a free one is used
     #[arg(long, default_value = "127.0.0.1:8080", value_name = "ADDRESS", value_parser = loopback)]
     bind: SocketAddr,
@@ -65,7 +65,7 @@ enum DemoError {
 
 /// Runs the demo until SIGTERM or SIGINT. The exit status is 1 if it cannot start.
 #[must_use]
-pub fn run(args: &DemoArgs) -> ExitCode {
+pub(super) fn run(args: &DemoArgs) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let result = match runtime {
         Ok(runtime) => runtime.block_on(demo(args.bind)),

@@ -10,14 +10,14 @@ const COLUMNS: [&str; 7] =
 
 /// The arguments of `logout-gateway failures`.
 #[derive(clap::Args)]
-pub struct FailuresArgs {
+pub(super) struct FailuresArgs {
     #[command(flatten)]
     store: StoreArgs,
 }
 
 /// Prints the failure log of the store.
 #[must_use]
-pub fn run(args: FailuresArgs) -> ExitCode {
+pub(super) fn run(args: FailuresArgs) -> ExitCode {
     args.store.run(async |address| {
         let failures = store::read_only(&address).await?.failures;
         Ok(table::print(failures.into_iter().map(FailedLogout), &COLUMNS)?)

@@ -28,7 +28,7 @@ enum HealthError {
 /// Requests `/readyz` of the public listener that the configuration names. The exit status is 0 if the answer is
 /// 200, else 1.
 #[must_use]
-pub fn run(args: config::Args) -> ExitCode {
+pub(super) fn run(args: config::Args) -> ExitCode {
     let Some(config) = parse_config(args) else { return ExitCode::FAILURE };
     match check_readiness(config.server.bind) {
         Ok(()) => ExitCode::SUCCESS,

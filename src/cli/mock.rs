@@ -40,7 +40,7 @@ and with --gateway GATEWAY_URL.";
 /// Run a mock of GoTrue for tests.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = ABOUT_COMMANDS)]
-pub struct MockArgs {
+pub(super) struct MockArgs {
     /// Address to listen on; port 0 selects a free port, which the line `listening on` shows [default: 127.0.0.1:9999,
     /// or a free port if there is a command]
     #[arg(long, value_name = "ADDRESS")]
@@ -183,7 +183,7 @@ impl MockArgs {
 /// Runs the mock until SIGTERM or SIGINT, or as long as the command. The exit status is 2 if the signing keys have no
 /// key for the algorithm, 1 if the mock or the gateway cannot start, and otherwise the command's.
 #[must_use]
-pub fn run(args: &MockArgs) -> ExitCode {
+pub(super) fn run(args: &MockArgs) -> ExitCode {
     if args.command.is_empty() && std::env::args_os().any(|argument| argument == "--") {
         eprintln!("error: there is no command after --");
         return ExitCode::from(USAGE_ERROR);

@@ -29,7 +29,7 @@ const COLUMNS: [&str; 7] = ["id", "queued_at", "due_at", "attempts", "scope", "u
 
 /// The arguments of `logout-gateway queue`.
 #[derive(clap::Args)]
-pub struct QueueArgs {
+pub(super) struct QueueArgs {
     #[command(flatten)]
     store: StoreArgs,
     #[command(subcommand)]
@@ -60,7 +60,7 @@ struct Selection {
 /// Runs the selected action. The exit status is 2 if the address of the store is invalid or the store has no
 /// queue, and 1 for any other error.
 #[must_use]
-pub fn run(args: QueueArgs) -> ExitCode {
+pub(super) fn run(args: QueueArgs) -> ExitCode {
     let QueueArgs { store, action } = args;
     store.run(async |address| match action {
         Action::List => {

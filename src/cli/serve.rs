@@ -31,7 +31,7 @@ enum ServeError {
 /// Runs the gateway until SIGTERM or SIGINT. The exit status is 2 for an invalid configuration, and 1 if the
 /// gateway cannot start or one of its threads panics.
 #[must_use]
-pub fn run(args: config::Args) -> ExitCode {
+pub(super) fn run(args: config::Args) -> ExitCode {
     // Forbid core dumps before any secret is read.
     let core_dumps = core_dumps::forbid();
     let Some(config) = parse_config(args) else { return ExitCode::from(USAGE_ERROR) };

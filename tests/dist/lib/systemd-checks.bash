@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The checks of tests/dist/systemd, which runs this script as a service of the systemd that it boots.
 set -euo pipefail
-# shellcheck source=tests/dist/session.bash
+# shellcheck source=tests/dist/lib/session.bash
 . "$(dirname "$0")/session.bash"
 work=/run/checks
 mkdir "$work"
