@@ -23,7 +23,7 @@ const USAGE_ERROR: u8 = 2;
 
 /// Ends Supabase sessions, completely and truthfully.
 #[derive(Parser)]
-#[command(name = "logout-gateway", version)]
+#[command(name = "logout-gateway", version = env!("GATEWAY_VERSION"))]
 pub struct CommandLine {
     #[command(subcommand)]
     command: Command,

@@ -71,6 +71,7 @@ mod unreachable;
 mod upstream;
 mod upstream_faults;
 mod verify;
+mod version;
 mod weak_settings;
 
 use test_harness as harness;
