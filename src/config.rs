@@ -13,6 +13,7 @@ mod egress_proxy;
 mod error;
 mod flags;
 mod limits;
+mod listen_address;
 mod log_value;
 mod logout;
 mod logs;
@@ -33,6 +34,8 @@ pub(crate) use csrf::{CsrfMode, serialised_origin};
 pub(crate) use egress_proxy::EgressProxy;
 pub use error::ConfigErrors;
 pub use flags::Args;
+pub use listen_address::ListenAddress;
+pub(crate) use listen_address::SocketMode;
 pub(crate) use logout::SessionNotFound;
 pub use logs::LogFormat;
 pub(crate) use redirects::Destination;
@@ -64,7 +67,7 @@ impl Config {
     /// Checks the rules that concern several settings.
     fn check_combinations(&self, errors: &mut ConfigErrors) {
         let Self { server, secrets, cookies, store, .. } = self;
-        if server.admin_bind.is_some_and(|admin| server::overlap(server.bind, admin)) {
+        if server.admin_bind.as_ref().is_some_and(|admin| server::overlap(&server.bind, admin)) {
             let rule = "must be another address than that of the public listener, or `off`";
             errors.add_conflict(["GATEWAY_ADMIN_BIND", "GATEWAY_BIND", "PORT"], rule);
         }

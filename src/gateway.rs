@@ -6,36 +6,39 @@ mod listeners;
 pub mod state;
 mod threads;
 
-use std::{io, net::SocketAddr, sync::Arc, thread::JoinHandle};
+use std::{io, sync::Arc, thread::JoinHandle};
 
 use aws_lc_rs::error::Unspecified;
 use axum::Router;
 use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
-use self::listeners::Listeners;
+use self::listeners::{BoundSocket, Listeners, SocketFile};
 use crate::{
     clock::Clock,
-    config::Config,
+    config::{Config, ListenAddress},
     failure_log::{self, FailureWriter},
     gotrue::HttpClientError,
     http::{router, state::AppState},
     store::OpenStoreError,
 };
 
-/// A running gateway. Dropping this value does not stop the threads; [`Gateway::stop`] does.
+/// A running gateway. Dropping this value does not stop the threads; [`Gateway::stop`] does. The files of the unix
+/// sockets are removed in both cases.
 #[derive(Debug)]
 pub struct Gateway {
     /// The address of the public listener.
-    pub address: SocketAddr,
+    pub address: ListenAddress,
     /// The address of the admin listener; `None` if `GATEWAY_ADMIN_BIND` is `off`.
-    pub admin_address: Option<SocketAddr>,
+    pub admin_address: Option<ListenAddress>,
     /// Cancelled by [`Gateway::stop`].
     stopping: CancellationToken,
     /// Cancelled when any of the gateway's threads ends.
     thread_ended: CancellationToken,
     serving: Vec<JoinHandle<()>>,
     background: Option<Background>,
+    public_file: Option<SocketFile>,
+    admin_file: Option<SocketFile>,
 }
 
 /// The background thread. It must end after the serving threads, because their requests may wait for the key
@@ -49,13 +52,14 @@ struct Background {
 /// The error of a gateway that could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A listener could not be bound: the address is in use or does not belong to this machine.
+    /// A listener could not be bound: the address is in use or does not belong to this machine, or the path of a unix
+    /// socket has another file.
     #[error("{variable}: cannot listen on {address}: {source}")]
     Bind {
         /// The environment variable that has the address.
         variable: &'static str,
         /// The address that could not be bound.
-        address: SocketAddr,
+        address: ListenAddress,
         /// The error of the system call.
         source: io::Error,
     },
@@ -80,48 +84,58 @@ impl Gateway {
     /// # Errors
     /// [`StartError`]; no thread is then left running.
     pub fn start(config: Config, clock: Clock, pages: &Router) -> Result<Self, StartError> {
-        let listeners = Listeners::bind(&config.server)?;
-        let (address, admin_address) = (listeners.address, listeners.admin_address);
+        let Listeners { public, admin } = Listeners::bind(&config.server)?;
+        let (admin_address, admin_sockets, admin_file) = match admin {
+            Some(admin) => (Some(admin.address), admin.sockets, admin.file),
+            None => (None, Vec::new(), None),
+        };
         let runtime = threads::runtime()?;
         let store = state::open_store(&runtime, &config.store.address)?;
         let (failures, unwritten) = failure_log::channel();
         let app = Arc::new(state::first(config, clock, store, failures)?);
         let mut gateway = Self {
-            address,
+            address: public.address,
             admin_address,
             stopping: app.stopping.clone(),
             thread_ended: CancellationToken::new(),
             serving: Vec::new(),
             background: None,
+            public_file: public.file,
+            admin_file,
         };
-        if let Err(error) = gateway.start_threads(listeners, runtime, app, unwritten, pages) {
+        let sockets = (public.sockets, admin_sockets.into_iter().next());
+        if let Err(error) = gateway.start_threads(sockets, runtime, app, unwritten, pages) {
             gateway.stop();
             return Err(error);
         }
-        tracing::info!(%address, admin_address = admin_address.map(tracing::field::display), "listening");
+        tracing::info!(
+            address = %gateway.address,
+            admin_address = gateway.admin_address.as_ref().map(tracing::field::display),
+            "listening"
+        );
         Ok(gateway)
     }
 
     fn start_threads(
         &mut self,
-        listeners: Listeners,
+        (public, admin): (Vec<BoundSocket>, Option<BoundSocket>),
         background_runtime: Runtime,
         first: Arc<AppState>,
         unwritten: FailureWriter,
         pages: &Router,
     ) -> Result<(), StartError> {
-        for socket in listeners.sockets {
+        for socket in public {
             let app = Arc::new(state::another(&first)?);
             let router = router::public(app.clone(), pages.clone());
             let guard = self.thread_ended.clone().drop_guard();
             self.serving.push(threads::spawn("serving", threads::runtime()?, guard, || {
-                Ok(listeners::serve(listeners::listen(socket)?, router, app))
+                Ok(listeners::serve(socket.listen()?, router, app))
             })?);
         }
         let stop = CancellationToken::new();
         let guard = self.thread_ended.clone().drop_guard();
         let thread = threads::spawn("background", background_runtime, guard, || {
-            let admin = listeners.admin_socket.map(listeners::listen).transpose()?;
+            let admin = admin.map(BoundSocket::listen).transpose()?;
             Ok(background::run(admin, first, unwritten, stop.clone()))
         })?;
         self.background = Some(Background { stop, thread });
@@ -138,6 +152,9 @@ impl Gateway {
     /// Drains the public listeners within `GATEWAY_DRAIN_TIMEOUT` and then stops the background thread with
     /// the admin listener. Blocks until all threads have ended.
     pub fn stop(self) {
+        // Remove the file before the listeners end, so that no connection is lost: they still accept those that the
+        // kernel has completed.
+        drop(self.public_file);
         self.stopping.cancel();
         // Ignore a thread's panic: the panic hook has logged it.
         for thread in self.serving {
@@ -147,5 +164,6 @@ impl Gateway {
             stop.cancel();
             let _ = thread.join();
         }
+        drop(self.admin_file);
     }
 }

@@ -40,8 +40,9 @@ pub(crate) type Deadline = Instant;
 pub struct OnBehalfOf {
     /// The id of the client's request, sent as `X-Request-Id`.
     pub request_id: HeaderValue,
-    /// The client's address, sent as `X-Forwarded-For` and `Sb-Forwarded-For`.
-    pub forwarded_for: HeaderValue,
+    /// The client's address, sent as `X-Forwarded-For` and `Sb-Forwarded-For`. `None` if it is not known: GoTrue then
+    /// gets neither header, because it reads only an IP address there.
+    pub forwarded_for: Option<HeaderValue>,
     /// The client's `User-Agent`, sent unchanged. Its length is bounded, so that no client makes the request
     /// too large for GoTrue.
     pub user_agent: Option<HeaderValue>,
@@ -51,17 +52,17 @@ pub struct OnBehalfOf {
 }
 
 impl OnBehalfOf {
-    /// The client of a stored record. A text that no header can have becomes `unknown`.
+    /// The client of a stored record. An empty `forwarded_for` is an address that was not known. A request id that
+    /// no header can have becomes `unknown`.
     pub(crate) fn of_record(
         request_id: &str,
         forwarded_for: &str,
         user_agent: Option<&str>,
     ) -> Self {
         let value = |text: &str| HeaderValue::try_from(text).ok();
-        let unknown = HeaderValue::from_static("unknown");
         Self {
-            request_id: value(request_id).unwrap_or_else(|| unknown.clone()),
-            forwarded_for: value(forwarded_for).unwrap_or(unknown),
+            request_id: value(request_id).unwrap_or(HeaderValue::from_static("unknown")),
+            forwarded_for: value(forwarded_for).filter(|address| !address.is_empty()),
             user_agent: user_agent.and_then(value),
             trace: TraceContext::default(),
         }

@@ -42,5 +42,5 @@ mod store;
 mod telemetry;
 
 pub use clock::Clock;
-pub use config::{Args, Config, ConfigErrors};
+pub use config::{Args, Config, ConfigErrors, ListenAddress};
 pub use gateway::{Gateway, StartError};

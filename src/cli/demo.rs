@@ -95,9 +95,10 @@ async fn demo(bind: SocketAddr) -> Result<(), DemoError> {
     let _log = telemetry::start(config.logs.format, &config.logs.filter, None);
     let page = Page { gotrue: mock.url(), cookie_name: &config.cookies.name, user: USER };
     let gateway = local_gateway::start(&config, &Clock::system(), &page.router()?)?;
+    let gateway_address = gateway.address.tcp().unwrap_or(bind);
     let banner = Banner {
-        gateway: gateway.address,
-        addresses: [(bind, gateway.address), (mock_address, listener.local_addr()?)],
+        gateway: gateway_address,
+        addresses: [(bind, gateway_address), (mock_address, listener.local_addr()?)],
         gotrue: mock.url(),
         user: USER,
     };

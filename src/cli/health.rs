@@ -10,7 +10,10 @@ use std::{
 use reqwest::blocking::Client;
 
 use super::parse_config;
-use crate::{config, gotrue};
+use crate::{
+    config::{self, ListenAddress},
+    gotrue,
+};
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -20,9 +23,9 @@ enum HealthError {
     #[error("GATEWAY_BIND has port 0, which the gateway replaced by a free port: set a port")]
     NoPort,
     #[error("no gateway answers at {address}: {cause}")]
-    Unreachable { address: SocketAddr, cause: String },
+    Unreachable { address: ListenAddress, cause: String },
     #[error("the gateway at {address} is not ready: status {status}")]
-    NotReady { address: SocketAddr, status: u16 },
+    NotReady { address: ListenAddress, status: u16 },
 }
 
 /// Requests `/readyz` of the public listener that the configuration names. The exit status is 0 if the answer is
@@ -30,7 +33,7 @@ enum HealthError {
 #[must_use]
 pub(super) fn run(args: config::Args) -> ExitCode {
     let Some(config) = parse_config(args) else { return ExitCode::FAILURE };
-    match check_readiness(config.server.bind) {
+    match check_readiness(&config.server.bind) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -39,15 +42,24 @@ pub(super) fn run(args: config::Args) -> ExitCode {
     }
 }
 
-fn check_readiness(bind: SocketAddr) -> Result<(), HealthError> {
-    if bind.port() == 0 {
-        return Err(HealthError::NoPort);
-    }
-    let address = SocketAddr::new(connectable_ip(bind.ip()), bind.port());
-    let unreachable =
-        |error: reqwest::Error| HealthError::Unreachable { address, cause: gotrue::causes(&error) };
-    let client = Client::builder().no_proxy().timeout(TIMEOUT).build().map_err(unreachable)?;
-    let answer = client.get(format!("http://{address}/readyz")).send().map_err(unreachable)?;
+fn check_readiness(bind: &ListenAddress) -> Result<(), HealthError> {
+    let client = Client::builder().no_proxy().timeout(TIMEOUT);
+    let (address, client, host) = match bind {
+        ListenAddress::Tcp(bind) if bind.port() == 0 => return Err(HealthError::NoPort),
+        ListenAddress::Tcp(bind) => {
+            let address = SocketAddr::new(connectable_ip(bind.ip()), bind.port());
+            (address.into(), client, address.to_string())
+        }
+        ListenAddress::Unix(path) => {
+            (bind.clone(), client.unix_socket(path.as_path()), "localhost".to_owned())
+        }
+    };
+    let unreachable = |error: reqwest::Error| HealthError::Unreachable {
+        address: address.clone(),
+        cause: gotrue::causes(&error),
+    };
+    let client = client.build().map_err(unreachable)?;
+    let answer = client.get(format!("http://{host}/readyz")).send().map_err(unreachable)?;
     match answer.status().as_u16() {
         200 => Ok(()),
         status => Err(HealthError::NotReady { address, status }),

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     clock::Clock,
-    config::{Args, Config, ConfigErrors},
+    config::{Args, Config, ConfigErrors, ListenAddress},
     gateway::{Gateway, StartError},
 };
 
@@ -53,9 +53,11 @@ pub(super) fn config(
 /// Starts the gateway at the configured address or, if its port is in use, at a free port.
 pub(super) fn start(config: &Config, clock: &Clock, pages: &Router) -> Result<Gateway, StartError> {
     match Gateway::start(config.clone(), clock.clone(), pages) {
-        Err(StartError::Bind { address, source, .. }) if is_in_use(&source) => {
+        Err(StartError::Bind { address: ListenAddress::Tcp(address), source, .. })
+            if is_in_use(&source) =>
+        {
             let mut config = config.clone();
-            config.server.bind = SocketAddr::new(address.ip(), 0);
+            config.server.bind = SocketAddr::new(address.ip(), 0).into();
             Gateway::start(config, clock.clone(), pages)
         }
         result => result,

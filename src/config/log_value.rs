@@ -1,7 +1,7 @@
 //! The text of a setting's value in the start-up log line `starting`, in the form in which an operator writes
 //! it.
 
-use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, time::Duration};
 
 use axum::http::HeaderValue;
 use humantime::format_duration;
@@ -12,6 +12,7 @@ use url::Url;
 use super::{
     choice::Choice,
     egress_proxy::EgressProxy,
+    listen_address::{ListenAddress, SocketMode},
     redirects::{AllowedRedirect, Destination},
     server::Hsts,
     store::StoreAddress,
@@ -50,6 +51,7 @@ display_log_values!(
     IpNet,
     EgressProxy,
     AllowedRedirect,
+    SocketMode,
     StoreAddress
 );
 
@@ -76,7 +78,7 @@ impl LogValue for Issuer {
 }
 
 /// The text without a value is `off`, because only `GATEWAY_ADMIN_BIND` may have no address.
-impl LogValue for SocketAddr {
+impl LogValue for ListenAddress {
     const NONE: &'static str = "off";
 
     fn log_value(&self) -> String {

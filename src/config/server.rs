@@ -1,4 +1,4 @@
-//! The rules for the addresses of the listeners, the number of threads and the trusted proxies.
+//! The rules for the listeners, the number of threads and the trusted proxies.
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -12,22 +12,24 @@ use ipnet::IpNet;
 
 use super::{
     error::Rule,
+    listen_address::ListenAddress,
     rules::{AN_HOUR, duration, whole_number},
 };
 
 const DEFAULT_PORT: u16 = 8080;
 const MOST_THREADS: usize = 1024;
 
-pub(super) const DEFAULT_ADMIN_ADDRESS: SocketAddr =
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090);
+pub(super) const DEFAULT_ADMIN_ADDRESS: ListenAddress =
+    ListenAddress::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9090));
 
 /// The public listener's address if `GATEWAY_BIND` is not set: all IPv4 addresses if the hosting platform set
 /// `PORT`, else loopback.
-pub(super) fn default_address(port: Option<u16>) -> SocketAddr {
-    match port {
+pub(super) fn default_address(port: Option<u16>) -> ListenAddress {
+    let address = match port {
         Some(port) => SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
         None => SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT)),
-    }
+    };
+    address.into()
 }
 
 /// The number of CPU cores that the process may use; 1 if the system does not report it.
@@ -67,26 +69,18 @@ pub(super) fn drain_timeout(text: &str) -> Result<Duration, Rule> {
     duration(Duration::ZERO..=AN_HOUR, rule)(text)
 }
 
-/// Whether two listeners would bind the same port of one address. Port 0 never overlaps, because the system
-/// selects a free port for each.
-pub(super) fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+/// Whether two listeners would bind the same path, or the same port of one address. Port 0 never overlaps, because
+/// the system selects a free port for each.
+pub(super) fn overlap(one: &ListenAddress, other: &ListenAddress) -> bool {
+    let (one, other) = match (one, other) {
+        (ListenAddress::Tcp(one), ListenAddress::Tcp(other)) => (one, other),
+        (one, other) => return one == other,
+    };
     // The IPv6 wildcard address `::` accepts IPv4 connections too.
     let covers = |all: IpAddr, ip: IpAddr| all.is_unspecified() && (all.is_ipv6() || ip.is_ipv4());
     let same_ip =
         one.ip() == other.ip() || covers(one.ip(), other.ip()) || covers(other.ip(), one.ip());
     one.port() != 0 && one.port() == other.port() && same_ip
-}
-
-pub(super) fn address(text: &str) -> Result<SocketAddr, Rule> {
-    text.parse().map_err(|_| "must be `ip:port`, an IPv6 address in brackets".into())
-}
-
-pub(super) fn address_or_off(text: &str) -> Result<Option<SocketAddr>, Rule> {
-    if text == "off" {
-        return Ok(None);
-    }
-    let rule = "must be `ip:port`, an IPv6 address in brackets, or `off`";
-    text.parse().map(Some).map_err(|_| rule.into())
 }
 
 pub(super) fn port(text: &str) -> Result<u16, Rule> {

@@ -3,7 +3,7 @@
 //! The name of a setting's flag is made from its variable's name ([`Setting::arg`]). The tables of
 //! `docs/configuration.md` are made from this list: `UPDATE=1 cargo test configuration_md` writes them.
 
-use std::{net::SocketAddr, num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, time::Duration};
 
 use axum::http::HeaderValue;
 use ipnet::IpNet;
@@ -20,6 +20,7 @@ use super::{
     error::ConfigErrors,
     flags::{Args, Setting, Source},
     limits,
+    listen_address::{self, ListenAddress, SocketMode},
     log_value::LogValue as _,
     logout::{self, SessionNotFound},
     logs::{self, LogFormat},
@@ -66,23 +67,28 @@ settings! {
     /// The listeners, their threads, the proxies in front of them, and how they stop.
     server: ServerConfig under "Server" {
         /// Address of the public listener; an IPv6 address in brackets; port 0 selects a free port, which the log line
-        /// `listening` names. Default: `127.0.0.1:8080`
-        bind: SocketAddr = "GATEWAY_BIND" <"IP:PORT">,
-            server::address, else server::default_address(port.flatten());
+        /// `listening` names. `unix:/run/logout-gateway/public.sock` listens on a unix socket.
+        /// Default: `127.0.0.1:8080`
+        bind: ListenAddress = "GATEWAY_BIND" <"IP:PORT|unix:PATH">,
+            listen_address::address, else server::default_address(port.flatten());
         /// Port of the public listener if `GATEWAY_BIND` is not set; the listener then accepts connections on
         /// all IPv4 addresses (`0.0.0.0`). Hosting platforms set this variable. No default
         port: Option<u16> = "PORT" <"PORT">, optional(server::port), else None;
-        /// Address of the admin listener (metrics, status page, queue, failures, health), or `off`. Do not expose it
-        /// to the internet. Default: `127.0.0.1:9090`
-        admin_bind: Option<SocketAddr> = "GATEWAY_ADMIN_BIND" <"IP:PORT|off">,
-            server::address_or_off, else Some(server::DEFAULT_ADMIN_ADDRESS);
+        /// Address of the admin listener (metrics, status page, queue, failures, health), written like `GATEWAY_BIND`;
+        /// `off` for none. Do not expose it to the internet. Default: `127.0.0.1:9090`
+        admin_bind: Option<ListenAddress> = "GATEWAY_ADMIN_BIND" <"IP:PORT|unix:PATH|off">,
+            listen_address::address_or_off, else Some(server::DEFAULT_ADMIN_ADDRESS);
+        /// Permissions of the files of the unix sockets in `GATEWAY_BIND` and `GATEWAY_ADMIN_BIND`, in octal. The gateway
+        /// trusts the `X-Forwarded-*` headers of every process that may connect. Default: `0660`
+        socket_mode: SocketMode = "GATEWAY_SOCKET_MODE" <"MODE">,
+            listen_address::socket_mode, else SocketMode::DEFAULT;
         /// Host names of the admin listener besides IP addresses and `localhost`, comma-separated, without scheme and
         /// port; a request with another host gets 421. Default: none
         admin_hosts: Vec<String> = "GATEWAY_ADMIN_HOSTS" <"HOSTS">, list(host_name), else Vec::new();
         /// Number of threads that serve the public listener, 1 to 1024. Default: one for each core of this process
         threads: NonZeroUsize = "GATEWAY_THREADS" <"NUMBER">, server::threads, else server::cores();
-        /// Proxies whose `X-Forwarded-*` headers the gateway trusts, comma-separated CIDRs or IP addresses.
-        /// Default: none
+        /// Proxies whose `X-Forwarded-*` headers the gateway trusts, comma-separated CIDRs or IP addresses, besides all
+        /// that connect by a unix socket. Default: none
         trusted_proxies: Vec<IpNet> = "GATEWAY_TRUSTED_PROXIES" <"CIDRS">,
             list(server::network), else Vec::new();
         /// Seconds of `Strict-Transport-Security` in responses over https, or `off` if your proxy sets that

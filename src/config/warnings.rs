@@ -69,6 +69,7 @@ impl Config {
             self.unencrypted_redis(),
             self.supabase.unencrypted_gotrue(),
             self.exposed_admin_listener(),
+            self.open_socket(),
             self.http_origins(),
             self.insecure_cookies(),
             self.trusted_proxies_warning(),

@@ -8,7 +8,6 @@ mod startup_warnings;
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    net::TcpListener,
     sync::Semaphore,
     time::{Instant, MissedTickBehavior, interval, interval_at, sleep, timeout},
 };
@@ -18,7 +17,11 @@ use self::clock_jump::ClockJumpDetector;
 use crate::{
     failure_log::FailureWriter,
     gotrue,
-    http::{router, routes, server, state::AppState},
+    http::{
+        router, routes,
+        server::{self, listener::Listener},
+        state::AppState,
+    },
     logout::{self, Logout},
     queue_worker::Worker,
 };
@@ -34,7 +37,7 @@ const LAST_FAILURES_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs all background tasks until `stop` is cancelled, then writes the last entries of the failure log.
 pub(super) async fn run(
-    admin: Option<TcpListener>,
+    admin: Option<Listener>,
     app: Arc<AppState>,
     mut unwritten: FailureWriter,
     stop: CancellationToken,

@@ -1,63 +1,105 @@
 //! Binds the public and the admin listener, and serves the public one until it is drained.
 
-use std::{io, net::SocketAddr, sync::Arc};
+mod socket_file;
+
+use std::{io, sync::Arc};
 
 use axum::Router;
-use tokio::{
-    net::{TcpListener, TcpSocket},
-    time::timeout,
-};
+use tokio::{net::TcpSocket, time::timeout};
 
+pub(super) use self::socket_file::SocketFile;
 use super::StartError;
 use crate::{
-    config::ServerConfig,
-    http::{server, state::AppState},
+    config::{ListenAddress, ServerConfig, SocketMode},
+    http::{
+        server::{
+            self,
+            listener::{Listener, SharedListener, bind_tcp},
+        },
+        state::AppState,
+    },
 };
 
-/// The most connections that the kernel holds until the gateway accepts them. The kernel reduces the number
-/// to `net.core.somaxconn`.
-const BACKLOG: u32 = 1024;
-
-/// The bound sockets of both listeners.
+/// The sockets of the public and the admin listener.
 pub(super) struct Listeners {
-    pub(super) address: SocketAddr,
-    /// One socket for each serving thread.
-    pub(super) sockets: Vec<TcpSocket>,
-    pub(super) admin_address: Option<SocketAddr>,
-    pub(super) admin_socket: Option<TcpSocket>,
+    pub(super) public: BoundListener,
+    pub(super) admin: Option<BoundListener>,
+}
+
+/// The sockets of one listener.
+pub(super) struct BoundListener {
+    pub(super) address: ListenAddress,
+    /// One socket for each thread that serves the listener.
+    pub(super) sockets: Vec<BoundSocket>,
+    /// The file of a unix socket that the gateway has made itself.
+    pub(super) file: Option<SocketFile>,
+}
+
+/// The socket of one thread.
+pub(super) enum BoundSocket {
+    /// A socket that does not listen yet, so that clients cannot connect before the gateway serves.
+    Own(TcpSocket),
+    /// A socket that listens already. Other threads may serve clones of it.
+    Shared(SharedListener),
 }
 
 impl Listeners {
-    /// Binds the addresses. The sockets do not listen yet, so that clients cannot connect before the gateway
-    /// serves.
+    /// Binds the addresses.
     ///
     /// # Errors
     /// [`StartError::Bind`] if an address cannot be bound.
     pub(super) fn bind(config: &ServerConfig) -> Result<Self, StartError> {
-        let (address, sockets) = bind("GATEWAY_BIND", config.bind, config.threads.get())?;
-        let admin =
-            config.admin_bind.map(|address| bind("GATEWAY_ADMIN_BIND", address, 1)).transpose()?;
-        let (admin_address, admin_sockets) = admin.unzip();
-        let admin_socket = admin_sockets.into_iter().flatten().next();
-        Ok(Self { address, sockets, admin_address, admin_socket })
+        let (threads, mode) = (config.threads.get(), config.socket_mode);
+        let public = BoundListener::bind("GATEWAY_BIND", &config.bind, threads, mode)?;
+        let admin = match &config.admin_bind {
+            Some(address) => Some(BoundListener::bind("GATEWAY_ADMIN_BIND", address, 1, mode)?),
+            None => None,
+        };
+        Ok(Self { public, admin })
     }
 }
 
-fn bind(
-    variable: &'static str,
-    address: SocketAddr,
-    count: usize,
-) -> Result<(SocketAddr, Vec<TcpSocket>), StartError> {
-    server::bind(address, count).map_err(|source| StartError::Bind { variable, address, source })
+impl BoundListener {
+    fn bind(
+        variable: &'static str,
+        address: &ListenAddress,
+        count: usize,
+        mode: SocketMode,
+    ) -> Result<Self, StartError> {
+        let bound = match address {
+            ListenAddress::Tcp(address) => bind_tcp(*address, count).map(|(address, sockets)| {
+                let sockets = sockets.into_iter().map(BoundSocket::Own).collect();
+                Self { address: address.into(), sockets, file: None }
+            }),
+            ListenAddress::Unix(path) => {
+                SocketFile::listen(path, mode).and_then(|(file, listener)| {
+                    let sockets = clones(&SharedListener::Unix(listener), count)?;
+                    Ok(Self { address: address.clone(), sockets, file: Some(file) })
+                })
+            }
+        };
+        let address = address.clone();
+        bound.map_err(|source| StartError::Bind { variable, address, source })
+    }
 }
 
-pub(super) fn listen(socket: TcpSocket) -> io::Result<TcpListener> {
-    socket.listen(BACKLOG)
+fn clones(listener: &SharedListener, count: usize) -> io::Result<Vec<BoundSocket>> {
+    (0..count).map(|_| listener.try_clone().map(BoundSocket::Shared)).collect()
+}
+
+impl BoundSocket {
+    /// Listens. Call this within the runtime that serves the listener.
+    pub(super) fn listen(self) -> io::Result<Listener> {
+        match self {
+            Self::Own(socket) => Listener::listen(socket),
+            Self::Shared(listener) => Listener::of_shared(listener),
+        }
+    }
 }
 
 /// Serves one public listener until the gateway stops. Open connections, and logouts whose client has
 /// disconnected, may then finish within `GATEWAY_DRAIN_TIMEOUT`.
-pub(super) async fn serve(listener: TcpListener, router: Router, app: Arc<AppState>) {
+pub(super) async fn serve(listener: Listener, router: Router, app: Arc<AppState>) {
     let (config, stopping) = (&app.config, app.stopping.clone());
     let connections =
         server::run(listener, router, &config.limits, app.connections.clone(), stopping).await;

@@ -41,8 +41,10 @@ impl Request<'_> {
         headers.extend(self.constant.iter().map(|(name, value)| (name.clone(), value.clone())));
         if let Some(caller) = self.caller {
             headers.insert(REQUEST_ID, caller.request_id.clone());
-            headers.insert(FORWARDED_FOR, caller.forwarded_for.clone());
-            headers.insert(SB_FORWARDED_FOR, caller.forwarded_for.clone());
+            if let Some(address) = &caller.forwarded_for {
+                headers.insert(FORWARDED_FOR, address.clone());
+                headers.insert(SB_FORWARDED_FOR, address.clone());
+            }
             if let Some(user_agent) = &caller.user_agent {
                 headers.insert(header::USER_AGENT, user_agent.clone());
             }

@@ -3,9 +3,13 @@
 //! `X-Forwarded-For`, `X-Forwarded-Proto`, `X-Forwarded-Host` and `X-Forwarded-Port` are read only if the
 //! connection comes from a trusted proxy. The client's address is the rightmost address that is not a trusted
 //! proxy. Scheme, host and port are the rightmost values, because the nearest proxy wrote these.
+//!
+//! Every peer of a unix socket is a trusted proxy, because the permissions of the socket's file admitted it, and no
+//! browser can connect to a unix socket. Without `X-Forwarded-For` such a peer's client has no known address.
 
 use std::{
     borrow::Cow,
+    fmt,
     net::{IpAddr, SocketAddr},
 };
 
@@ -17,14 +21,13 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 
-/// Whether the request has a proxy's headers that the gateway ignores, because `address` is not that of a trusted
-/// proxy.
+/// Whether the request has a proxy's headers that the gateway ignores, because `peer` is not a trusted proxy.
 pub(super) fn has_ignored_headers(
     headers: &HeaderMap,
-    address: SocketAddr,
+    peer: PeerAddress,
     trusted: &[IpNet],
 ) -> bool {
-    !is_trusted(&address.ip().to_canonical(), trusted)
+    !peer.is_trusted(trusted)
         && [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST, FORWARDED_PORT]
             .iter()
             .any(|name| headers.contains_key(name))
@@ -34,14 +37,50 @@ fn is_trusted(ip: &IpAddr, trusted: &[IpNet]) -> bool {
     trusted.iter().any(|net| net.contains(ip))
 }
 
-/// The address at the other end of the connection. The server sets it as a request extension.
+/// The other end of the connection. The server sets it as a request extension.
 #[derive(Clone, Copy, Debug)]
-pub struct PeerAddress(pub SocketAddr);
+pub enum PeerAddress {
+    /// The address of a TCP connection.
+    Tcp(SocketAddr),
+    /// A process on this machine that is connected to a unix socket. Such a process has no address.
+    Unix,
+}
+
+impl PeerAddress {
+    /// The address of the peer, which is unknown for a unix socket.
+    pub(crate) fn ip(self) -> ClientIp {
+        match self {
+            Self::Tcp(address) => ClientIp(Some(address.ip().to_canonical())),
+            Self::Unix => ClientIp(None),
+        }
+    }
+
+    fn is_trusted(self, trusted: &[IpNet]) -> bool {
+        match self {
+            Self::Tcp(address) => is_trusted(&address.ip().to_canonical(), trusted),
+            Self::Unix => true,
+        }
+    }
+}
+
+/// The IP address of a client. `None` if a proxy on a unix socket did not forward it: the text is then `unknown`, as
+/// in the header `Forwarded` (RFC 7239, section 6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ClientIp(pub(crate) Option<IpAddr>);
+
+impl fmt::Display for ClientIp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(ip) => ip.fmt(f),
+            None => f.write_str("unknown"),
+        }
+    }
+}
 
 /// The client of a request, by the connection and by the headers of trusted proxies.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientAddr {
-    pub(crate) ip: IpAddr,
+    pub(crate) ip: ClientIp,
     /// Whether the browser reached the gateway by https.
     pub(crate) is_https: bool,
     /// The gateway's own origin in the form that browsers send; `None` if the request names no host.
@@ -49,17 +88,16 @@ pub struct ClientAddr {
 }
 
 impl ClientAddr {
-    /// Reads the client from the connection's address and the headers. `target` is the authority of an
+    /// Reads the client from the connection's peer and the headers. `target` is the authority of an
     /// absolute-form request target, which takes precedence over `Host` (RFC 9112, section 3.2.2).
     pub(crate) fn of(
-        address: SocketAddr,
+        peer: PeerAddress,
         headers: &HeaderMap,
         target: Option<&Authority>,
         trusted: &[IpNet],
     ) -> Self {
-        let address = address.ip().to_canonical();
         let is_trusted = |ip: &IpAddr| is_trusted(ip, trusted);
-        let behind_proxy = is_trusted(&address);
+        let behind_proxy = peer.is_trusted(trusted);
         let forwarded = |name| behind_proxy.then(|| rightmost(headers, name)).flatten();
 
         let https =
@@ -67,8 +105,9 @@ impl ClientAddr {
         let host = forwarded(FORWARDED_HOST)
             .or_else(|| target.map(Authority::as_str))
             .or_else(|| headers.get(header::HOST)?.to_str().ok());
+        let forwarded_ip = behind_proxy.then(|| client(headers, is_trusted)).flatten();
         Self {
-            ip: if behind_proxy { client(headers, is_trusted).unwrap_or(address) } else { address },
+            ip: forwarded_ip.map_or(peer.ip(), |ip| ClientIp(Some(ip))),
             is_https: https,
             own_origin: host
                 .map(|host| origin(https, &with_port(host, forwarded(FORWARDED_PORT), https))),

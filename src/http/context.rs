@@ -1,14 +1,12 @@
 //! The context of one request: its id, its client and its trace, for handlers and log lines.
 
-use std::net::SocketAddr;
-
 use axum::{
     extract::Request,
     http::{HeaderMap, HeaderValue, header},
 };
 use ipnet::IpNet;
 
-use super::client_addr::{self, ClientAddr};
+use super::client_addr::{self, ClientAddr, PeerAddress};
 use crate::{gotrue::OnBehalfOf, telemetry::traces::TraceContext};
 
 /// The longest `User-Agent` in octets; those of browsers have some 200. A longer one is not passed on: a
@@ -30,17 +28,17 @@ pub(crate) struct RequestContext {
 }
 
 impl RequestContext {
-    /// Reads the context of `request`, which came over a connection from `address`.
+    /// Reads the context of `request`, which came over a connection from `peer`.
     pub(super) fn of(
         request: &Request,
         request_id: HeaderValue,
-        address: SocketAddr,
+        peer: PeerAddress,
         trusted_proxies: &[IpNet],
     ) -> Self {
         let (headers, target) = (request.headers(), request.uri().authority());
         Self {
             request_id,
-            client: ClientAddr::of(address, headers, target, trusted_proxies),
+            client: ClientAddr::of(peer, headers, target, trusted_proxies),
             trace: TraceContext::of(headers),
             has_valid_host: client_addr::has_valid_host(request),
         }
@@ -48,11 +46,10 @@ impl RequestContext {
 
     /// The facts about the client that the gateway passes on to GoTrue.
     pub(crate) fn on_behalf_of(&self, headers: &HeaderMap) -> OnBehalfOf {
-        let client = self.client.ip.to_string();
+        let client = self.client.ip.0;
         OnBehalfOf {
             request_id: self.request_id.clone(),
-            forwarded_for: HeaderValue::try_from(client)
-                .unwrap_or(HeaderValue::from_static("unknown")),
+            forwarded_for: client.and_then(|ip| HeaderValue::try_from(ip.to_string()).ok()),
             user_agent: headers
                 .get(header::USER_AGENT)
                 .filter(|agent| agent.len() <= MAX_USER_AGENT_LENGTH)

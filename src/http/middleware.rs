@@ -37,11 +37,11 @@ pub(super) async fn standard(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let address = peer_address(&request);
+    let peer = peer_address(&request);
     let request_id = request_id::of(request.headers());
     let trusted_proxies = &app.config.server.trusted_proxies;
-    warn_of_untrusted_proxy(request.headers(), address, trusted_proxies);
-    let context = Arc::new(RequestContext::of(&request, request_id, address, trusted_proxies));
+    warn_of_untrusted_proxy(request.headers(), peer, trusted_proxies);
+    let context = Arc::new(RequestContext::of(&request, request_id, peer, trusted_proxies));
     let span = span(&request, &context);
     request.extensions_mut().insert(context.clone());
 
@@ -68,19 +68,21 @@ pub(super) async fn standard(
     response
 }
 
-fn peer_address(request: &Request) -> SocketAddr {
-    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-    request.extensions().get::<PeerAddress>().map_or(unknown, |peer| peer.0)
+/// The peer that the server has set. A request without one, as a test of the router sends it, must not count as one of
+/// a trusted proxy.
+fn peer_address(request: &Request) -> PeerAddress {
+    let unspecified = PeerAddress::Tcp(SocketAddr::from(([0, 0, 0, 0], 0)));
+    request.extensions().get().copied().unwrap_or(unspecified)
 }
 
 /// Warns of a request with a proxy's headers from an address that is not in `GATEWAY_TRUSTED_PROXIES`: the setting may
 /// lack a proxy, or the client wrote the headers. Warns only once in the life of the process.
-fn warn_of_untrusted_proxy(headers: &HeaderMap, address: SocketAddr, trusted: &[IpNet]) {
+fn warn_of_untrusted_proxy(headers: &HeaderMap, peer: PeerAddress, trusted: &[IpNet]) {
     static WARNING: Once = Once::new();
-    if !WARNING.is_completed() && has_ignored_headers(headers, address, trusted) {
+    if !WARNING.is_completed() && has_ignored_headers(headers, peer, trusted) {
         WARNING.call_once(|| {
             tracing::warn!(
-                variable = "GATEWAY_TRUSTED_PROXIES", address = %address.ip(),
+                variable = "GATEWAY_TRUSTED_PROXIES", address = %peer.ip(),
                 "the gateway ignores the X-Forwarded headers from this address: if it is the address of \
                  your proxy, add it to GATEWAY_TRUSTED_PROXIES"
             );

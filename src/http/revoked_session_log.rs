@@ -99,7 +99,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        http::client_addr::ClientAddr,
+        http::client_addr::{ClientAddr, ClientIp},
         session::{Carrier, token::Claims, verifier::SignatureStatus},
         telemetry::traces::TraceContext,
     };
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_flood_of_unproven_tokens_takes_no_room_from_the_lines_of_proven_and_stale_sessions() {
-        let client = Ipv4Addr::LOCALHOST.into();
+        let client = ClientIp(Some(Ipv4Addr::LOCALHOST.into()));
         let context = RequestContext {
             request_id: HeaderValue::from_static("a-request"),
             client: ClientAddr { ip: client, is_https: false, own_origin: None },

@@ -5,20 +5,19 @@
 //! 2. A client may take `GATEWAY_HEADER_TIMEOUT` to send a request head of at most
 //!    `GATEWAY_MAX_HEADER_BYTES`; a larger head is answered with 431. If a client reads nothing of its
 //!    response for that time, the connection is closed.
-//! 3. For each connection the kernel holds at most `SEND_BUFFER` of a response and `RECEIVE_BUFFER` of a
-//!    request. `docs/sizing.md` computes the memory of a process from these.
+//! 3. For each connection the kernel holds a bounded part of a response and of a request (module `listener`).
+//!    `docs/sizing.md` computes the memory of a process from these bounds.
 //! 4. If a request has more octets than a head and a body may have, the connection is closed (module
 //!    `request_octets`).
 //! 5. At shutdown the listener accepts only connections that the kernel has already completed. A request that
 //!    has begun is served to its end. A connection without a request is closed after [`GRACE`].
 
 mod http2;
+pub(crate) mod listener;
 mod protocol;
 mod request_octets;
 
 use std::{
-    io,
-    net::SocketAddr,
     pin::pin,
     sync::{
         Arc,
@@ -32,7 +31,6 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpSocket, TcpStream},
     sync::Semaphore,
     time::{sleep, timeout},
 };
@@ -41,21 +39,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower::Service;
 
 use self::{
+    listener::{Listener, Stream},
     protocol::{Protocol, Rewound},
     request_octets::BoundedRequests,
 };
 use crate::{config::Limits, http::client_addr::PeerAddress};
 
-/// `SO_SNDBUF` in bytes. Linux reserves twice as much and counts its own overhead in it (socket(7)). Without
-/// this bound the kernel holds up to 4 MiB (`net.ipv4.tcp_wmem`) for a client that does not read. All responses
-/// but those of `/docs` are smaller.
-const SEND_BUFFER: u32 = 16 * 1024;
-/// `SO_RCVBUF` in bytes, also doubled by Linux. Without this bound the kernel holds up to `net.ipv4.tcp_rmem`
-/// of requests that a client sends before it reads its first response.
-const RECEIVE_BUFFER: u32 = 32 * 1024;
 /// The most header lines of a request: some proxies send each cookie in a line of its own.
 const MAX_HEADERS: usize = 512;
-const MAX_ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 /// How long the listener still accepts connections at shutdown: long enough for those in the kernel's queue,
 /// which closing the listener would reset.
 const LAST_ACCEPTS: Duration = Duration::from_millis(20);
@@ -63,34 +54,10 @@ const LAST_ACCEPTS: Duration = Duration::from_millis(20);
 /// they send a request.
 pub(crate) const GRACE: Duration = Duration::from_secs(1);
 
-/// Binds `count` sockets to one address, among which the kernel distributes the connections. Returns the
-/// address with the port, which the kernel chose if the given port is 0. Accepted connections inherit the
-/// buffer sizes.
-///
-/// # Errors
-/// The address is in use or does not belong to this machine.
-pub(crate) fn bind(address: SocketAddr, count: usize) -> io::Result<(SocketAddr, Vec<TcpSocket>)> {
-    // A socket with SO_REUSEPORT would share the port with another process of the same user. So bind once
-    // without this option: that fails if the port is in use, and chooses a port for port 0.
-    let address = std::net::TcpListener::bind(address)?.local_addr()?;
-    let bound = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_reuseaddr(true)?;
-        socket.set_reuseport(true)?;
-        // Set the buffer sizes before listen(2), because TCP announces its window scale in the handshake.
-        socket.set_send_buffer_size(SEND_BUFFER)?;
-        socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
-        socket.bind(address)?;
-        Ok(socket)
-    };
-    let sockets = (0..count).map(|_| bound()).collect::<io::Result<_>>()?;
-    Ok((address, sockets))
-}
-
 /// Serves `app` on `listener` until `shutdown`. Returns the tracker of the connections that are still open
 /// then.
 pub(crate) async fn run(
-    listener: TcpListener,
+    listener: Listener,
     app: Router,
     limits: &Limits,
     connections: Arc<Semaphore>,
@@ -108,7 +75,7 @@ pub(crate) async fn run(
     {
         let mut accepting = pin!(async {
             loop {
-                let accepted = accept(&listener).await;
+                let accepted = listener.accept().await;
                 // Accept at most one connection beyond the limit. It waits here for a permit, so the kernel
                 // queues the rest.
                 let Ok(permit) = connections.clone().acquire_owned().await else { return };
@@ -152,26 +119,6 @@ fn http1(limits: &Limits) -> http1::Builder {
     http
 }
 
-/// Accepts the next connection. After an error, tries again with growing pauses: the connection is already
-/// gone, or the process has no free file descriptor until another connection closes.
-async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
-    let mut pause = Duration::from_millis(5);
-    loop {
-        match listener.accept().await {
-            Ok(accepted) => return accepted,
-            Err(cause) => {
-                tracing::warn!(
-                    %cause,
-                    "the gateway could not accept a connection and tries again; if the process has no file \
-                     descriptor left, raise its limit (ulimit -n, LimitNOFILE)"
-                );
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(MAX_ACCEPT_PAUSE);
-            }
-        }
-    }
-}
-
 /// The settings and the router that each connection of a listener needs.
 #[derive(Clone)]
 struct Server {
@@ -185,9 +132,7 @@ struct Server {
 }
 
 impl Server {
-    async fn serve(self, (stream, address): (TcpStream, SocketAddr)) {
-        // Responses are small and clients wait for each, so collecting octets for larger packets only delays.
-        let _ = stream.set_nodelay(true);
+    async fn serve(self, (stream, peer): (Stream, PeerAddress)) {
         // hyper itself would wait for ever for a client that does not read.
         let mut stream = TimeoutWriter::new(stream);
         stream.set_timeout(Some(self.client_timeout));
@@ -197,30 +142,27 @@ impl Server {
             () = async { self.shutdown.cancelled().await; sleep(GRACE).await; } => return,
         };
         let ended = match detected {
-            Ok(Ok(Some((Protocol::Http1, stream)))) => {
-                self.serve_http1(stream, PeerAddress(address)).await
-            }
+            Ok(Ok(Some((Protocol::Http1, stream)))) => self.serve_http1(stream, peer).await,
             Ok(Ok(Some((Protocol::Http2, stream)))) => {
                 let Self { http2, app, client_timeout, shutdown, .. } = self;
-                let peer = PeerAddress(address);
                 http2::serve(&http2, stream, app, peer, client_timeout, &shutdown).await
             }
             Ok(Err(cause)) => {
-                tracing::debug!(%cause, client = %address.ip(), "a connection broke before its first request");
+                tracing::debug!(%cause, client = %peer.ip(), "a connection broke before its first request");
                 return;
             }
             // The client has closed the connection, or has sent too little in time.
             Ok(Ok(None)) | Err(_) => return,
         };
         if let Err(cause) = ended {
-            tracing::debug!(%cause, client = %address.ip(), "a connection broke before its response was complete");
+            tracing::debug!(%cause, client = %peer.ip(), "a connection broke before its response was complete");
         }
     }
 
     async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin>(
         self,
         stream: Rewound<S>,
-        address: PeerAddress,
+        peer: PeerAddress,
     ) -> hyper::Result<()> {
         let stream = BoundedRequests::new(stream, self.max_head_octets);
         let has_request = Arc::new(AtomicBool::new(false));
@@ -229,7 +171,7 @@ impl Server {
             service_fn(move |request: Request<Incoming>| {
                 has_request.store(true, Ordering::Relaxed);
                 let mut request = request.map(Body::new);
-                request.extensions_mut().insert(address);
+                request.extensions_mut().insert(peer);
                 app.clone().call(request)
             })
         };

@@ -230,6 +230,7 @@ fn entry(
 
 fn credentials(session: &Session, request: LogoutRequest<'_>) -> Credentials {
     let (claims, caller) = (&session.claims, request.caller);
+    let forwarded_for = caller.forwarded_for.as_ref().and_then(|address| address.to_str().ok());
     let is_kept = |token: &&SecretString| token.expose_secret().len() <= LONGEST_REFRESH_TOKEN;
     let refresh_token = session.refresh_tokens.iter().find(is_kept);
     Credentials {
@@ -237,7 +238,7 @@ fn credentials(session: &Session, request: LogoutRequest<'_>) -> Credentials {
         refresh_token: refresh_token.cloned(),
         exp: claims.exp,
         iat: claims.iat,
-        forwarded_for: caller.forwarded_for.to_str().unwrap_or_default().to_owned(),
+        forwarded_for: forwarded_for.unwrap_or_default().to_owned(),
         user_agent: caller.user_agent.as_ref().and_then(|a| a.to_str().ok()).map(str::to_owned),
     }
 }

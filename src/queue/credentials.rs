@@ -38,7 +38,7 @@ pub struct Credentials {
     pub(crate) exp: i64,
     /// The access token's `iat`, in seconds since the Unix epoch.
     pub(crate) iat: Option<i64>,
-    /// The client's IP address, for `X-Forwarded-For`.
+    /// The client's IP address, for `X-Forwarded-For`; empty if it is not known.
     pub(crate) forwarded_for: String,
     /// The client's `User-Agent`, if it is valid text.
     pub(crate) user_agent: Option<String>,

@@ -78,6 +78,20 @@ fn health_cannot_know_the_port_that_the_gateway_selected_itself() {
 }
 
 #[tokio::test]
+async fn health_asks_a_unix_socket() {
+    let app = TestApp::new().await;
+    let folder = tempfile::tempdir().unwrap();
+    let bind = format!("unix:{}", folder.path().join("public").display());
+    let gateway = GatewayProcess::start(&app, &[("GATEWAY_BIND", &bind)]).await;
+    assert_eq!(health(&[("GATEWAY_BIND", &bind)]), (Some(0), String::new()));
+    gateway.stop();
+    let (status, cause) = health(&[("GATEWAY_BIND", &bind)]);
+    assert_eq!(status, Some(1));
+    assert!(cause.starts_with(&format!("no gateway answers at {bind}: ")), "{cause}");
+    assert!(cause.contains("No such file"), "{cause}");
+}
+
+#[tokio::test]
 async fn health_uses_no_proxy_of_the_environment() {
     let app = TestApp::new().await;
     let (address, proxy) = (app.address.to_string(), format!("http://127.0.0.1:{}", closed_port()));

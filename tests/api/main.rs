@@ -67,6 +67,7 @@ mod stores;
 mod subdomain;
 mod tokens;
 mod traces;
+mod unix_sockets;
 mod unreachable;
 mod upstream;
 mod upstream_faults;

@@ -149,9 +149,10 @@ async fn a_logout_that_panics_is_counted_as_failed() {
     let setup = Setup::new().flag("supabase-url", "http://127.0.0.1:1");
     let config = setup.flag("admin-bind", "127.0.0.1:0").config();
     let gateway = Gateway::start(config, clock, &Router::new()).unwrap();
-    let logout = Request::new(gateway.address, "POST", "/logout").bearer("x");
+    let logout = Request::new(gateway.address.tcp().unwrap(), "POST", "/logout").bearer("x");
     assert_error(&logout.send().await, 500, "INTERNAL", None);
-    let metrics = Request::new(gateway.admin_address.unwrap(), "GET", "/metrics").send().await;
+    let admin = gateway.admin_address.as_ref().unwrap().tcp().unwrap();
+    let metrics = Request::new(admin, "GET", "/metrics").send().await;
     let counter = r#"logouts_total{route="/logout",outcome="failed",reason="INTERNAL"} 1"#;
     assert!(metrics.text().contains(counter), "{}", metrics.text());
     gateway.stop();

@@ -195,7 +195,7 @@ async fn an_introspection_answer_is_cached_for_ten_seconds() {
     let gotrue = GoTrue::new(&config, std::sync::Arc::default()).unwrap();
     let caller = OnBehalfOf {
         request_id: "a".parse().unwrap(),
-        forwarded_for: "127.0.0.1".parse().unwrap(),
+        forwarded_for: Some("127.0.0.1".parse().unwrap()),
         user_agent: None,
         trace: TraceContext::default(),
     };

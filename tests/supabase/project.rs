@@ -171,7 +171,7 @@ pub(crate) struct Gateway(Option<gateway::Gateway>);
 
 impl Gateway {
     pub(crate) fn request(&self, method: &str, target: &str) -> Request {
-        Request::new(self.0.as_ref().unwrap().address, method, target)
+        Request::to(self.0.as_ref().unwrap().address.clone(), method, target)
     }
 
     pub(crate) async fn verify(&self, session: &Session) -> u16 {

@@ -5,7 +5,7 @@ use std::{
     env, fs,
     io::{BufRead as _, BufReader, Read as _},
     mem,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     os::unix::fs::MetadataExt as _,
     path::PathBuf,
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
@@ -15,6 +15,7 @@ use std::{
 };
 
 use gotrue_mock::TEST_SECRET;
+use logout_gateway::ListenAddress;
 use serde_json::Value;
 
 use super::{Request, SECRET, TestApp, eventually, leak_check};
@@ -53,6 +54,9 @@ impl Drop for Process {
 /// A running `logout-gateway serve`, whose log the test reads. The process is killed when this is dropped.
 pub struct GatewayProcess {
     process: Process,
+    /// The address of the public listener, as the log line `listening` names it.
+    pub listen_address: ListenAddress,
+    /// The address of the public listener; unspecified if it is a unix socket.
     pub address: SocketAddr,
     pub admin_address: Option<SocketAddr>,
     log: Receiver<String>,
@@ -119,11 +123,11 @@ impl GatewayProcess {
         })
         .await
         .unwrap();
-        let address_in =
-            |field: &str| listening[field].as_str().map(|address| address.parse().unwrap());
-        let (address, admin_address) =
-            (address_in("address").unwrap(), address_in("admin_address"));
-        let gateway = Self { process, address, admin_address, log, read };
+        let address_in = |field: &str| listening[field].as_str().map(listen_address);
+        let listen_address = address_in("address").unwrap();
+        let address = listen_address.tcp().unwrap_or((Ipv4Addr::UNSPECIFIED, 0).into());
+        let admin_address = address_in("admin_address").and_then(|address| address.tcp());
+        let gateway = Self { process, listen_address, address, admin_address, log, read };
         let ready = async || gateway.request("GET", "/readyz").send().await.status == 200;
         eventually("ready", ready).await;
         gateway
@@ -151,7 +155,7 @@ impl GatewayProcess {
     }
 
     pub fn request(&self, method: &str, target: &str) -> Request {
-        Request::new(self.address, method, target)
+        Request::to(self.listen_address.clone(), method, target)
     }
 
     /// The id of the process, for signals and for `/proc`.
@@ -208,6 +212,14 @@ impl Drop for GatewayProcess {
         let _ = self.process.0.kill();
         self.read.extend(self.log.iter());
         leak_check::record_log(&self.read);
+    }
+}
+
+/// The address that a log line names.
+fn listen_address(text: &str) -> ListenAddress {
+    match text.strip_prefix("unix:") {
+        Some(path) => ListenAddress::Unix(path.into()),
+        None => ListenAddress::Tcp(text.parse().unwrap()),
     }
 }
 

@@ -1,13 +1,15 @@
 //! An HTTP/1.1 client without a library, so that tests control every byte of a request and see every header
 //! line of a response.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 
 use super::leak_check;
+use logout_gateway::ListenAddress;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
 };
+use tokio_util::either::Either;
 
 /// A response as the server sent it, except that header names are in lower case.
 #[derive(Debug)]
@@ -63,7 +65,7 @@ impl Reply {
 /// A request that a test builds line by line.
 #[derive(Clone, Debug)]
 pub struct Request {
-    address: SocketAddr,
+    address: ListenAddress,
     method: String,
     target: String,
     host: Option<String>,
@@ -73,17 +75,23 @@ pub struct Request {
 
 impl Request {
     pub fn new(address: SocketAddr, method: &str, target: &str) -> Self {
+        Self::to(address.into(), method, target)
+    }
+
+    /// A request to a server that may listen on a unix socket.
+    pub fn to(address: ListenAddress, method: &str, target: &str) -> Self {
+        let host = address.tcp().map_or("localhost".to_owned(), |address| address.to_string());
         Self {
             address,
             method: method.to_owned(),
             target: target.to_owned(),
-            host: Some(address.to_string()),
+            host: Some(host),
             lines: Vec::new(),
             body: None,
         }
     }
 
-    /// Sets the `Host` header, which is the address of the server by default.
+    /// Sets the `Host` header, which is by default the address of the server, or `localhost` at a unix socket.
     pub fn host(mut self, host: &str) -> Self {
         self.host = Some(host.to_owned());
         self
@@ -142,29 +150,44 @@ impl Request {
 
     /// Sends the request on a new connection; returns the response.
     pub async fn send(self) -> Reply {
-        let mut connection = Connection::open(self.address).await;
+        let mut connection = Connection::open_to(&self.address).await;
         connection.write(&self.bytes(true)).await;
         connection.reply(self.method == "HEAD").await.expect("the server responds")
+    }
+}
+
+async fn connect(address: &ListenAddress) -> io::Result<Either<TcpStream, UnixStream>> {
+    match address {
+        ListenAddress::Tcp(address) => {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok(Either::Left(stream))
+        }
+        ListenAddress::Unix(path) => UnixStream::connect(path).await.map(Either::Right),
     }
 }
 
 /// A connection on which a test can send several requests.
 #[derive(Debug)]
 pub struct Connection {
-    stream: TcpStream,
+    stream: Either<TcpStream, UnixStream>,
     read: Vec<u8>,
 }
 
 impl Connection {
     pub async fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).await.unwrap();
-        stream.set_nodelay(true).unwrap();
+        Self::open_to(&address.into()).await
+    }
+
+    /// Connects to a server that may listen on a unix socket.
+    pub async fn open_to(address: &ListenAddress) -> Self {
+        let stream = connect(address).await.unwrap();
         Self { stream, read: Vec::new() }
     }
 
     /// Connects to the address of `request`; returns `None` if no server listens there.
     pub async fn try_open(request: &Request) -> Option<Self> {
-        let stream = TcpStream::connect(request.address).await.ok()?;
+        let stream = connect(&request.address).await.ok()?;
         Some(Self { stream, read: Vec::new() })
     }
 
@@ -262,7 +285,10 @@ impl Connection {
 
     /// Resets the connection (TCP `RST`), as the kernel does when a client crashes.
     pub fn reset(self) {
-        self.stream.set_zero_linger().unwrap();
+        match self.stream {
+            Either::Left(stream) => stream.set_zero_linger().unwrap(),
+            Either::Right(_) => panic!("a unix socket has no reset"),
+        }
     }
 
     /// Returns whether unread bytes arrive, or the server closes the connection, within a millisecond.

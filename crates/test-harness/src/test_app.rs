@@ -10,7 +10,7 @@ use std::{
 
 use axum::Router;
 use gotrue_mock::{Call, Mock, Options, Tokens};
-use logout_gateway::{Args, Config, Gateway};
+use logout_gateway::{Args, Config, Gateway, ListenAddress};
 use tokio::{net::TcpListener, sync::oneshot};
 use uuid::Uuid;
 
@@ -132,8 +132,8 @@ impl Setup {
         flags.entry("supabase-url".to_owned()).or_insert_with(|| mock.url().to_owned());
         let gateway = Gateway::start(config(&flags), clock.to_clock(), &self.extra_routes).unwrap();
         let app = TestApp {
-            address: gateway.address,
-            admin_address: gateway.admin_address,
+            address: gateway.address.tcp().unwrap(),
+            admin_address: admin_address(&gateway),
             flags,
             gateway: Mutex::new(Some(gateway)),
             stopping: Mutex::new(Some((stop_mock, mock_thread))),
@@ -164,6 +164,10 @@ fn config(flags: &BTreeMap<String, String>) -> Config {
         leak_check::record_setting(flag, value);
     }
     Config::parse(Args::of_settings(flags).unwrap()).unwrap()
+}
+
+fn admin_address(gateway: &Gateway) -> Option<SocketAddr> {
+    gateway.admin_address.as_ref().and_then(ListenAddress::tcp)
 }
 
 /// A running gateway and the GoTrue mock that it calls. Both stop when this is dropped.
@@ -266,7 +270,8 @@ impl TestApp {
         }
         let gateway =
             Gateway::start(config(&self.flags), self.clock.to_clock(), &Router::new()).unwrap();
-        (self.address, self.admin_address) = (gateway.address, gateway.admin_address);
+        (self.address, self.admin_address) =
+            (gateway.address.tcp().unwrap(), admin_address(&gateway));
         *self.gateway.lock().unwrap() = Some(gateway);
     }
 

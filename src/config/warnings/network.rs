@@ -20,10 +20,22 @@ const PRIVATE_IPV6: [(u128, u8); 2] = [(0xfc00 << 112, 7), (0xfe80 << 112, 10)];
 
 impl Config {
     pub(super) fn exposed_admin_listener(&self) -> Option<Warning> {
-        let exposed = !self.server.admin_bind?.ip().to_canonical().is_loopback();
+        let address = self.server.admin_bind.as_ref()?.tcp()?;
+        let exposed = !address.ip().to_canonical().is_loopback();
         let message = "not on loopback: any client that reaches it can read user ids and session ids without \
                         a password; bind it to 127.0.0.1, or let a firewall admit only your monitoring";
         exposed.then(|| Warning::new("GATEWAY_ADMIN_BIND", message))
+    }
+
+    pub(super) fn open_socket(&self) -> Option<Warning> {
+        let server = &self.server;
+        let addresses = [Some(&server.bind), server.admin_bind.as_ref()];
+        let has_socket = addresses.into_iter().flatten().any(|address| address.unix().is_some());
+        let message = "every user of this machine may connect: the gateway trusts the X-Forwarded headers of each \
+                        process that connects, and the admin listener shows user ids; use 0660, and add your proxy \
+                        to the group of the socket";
+        let weak = has_socket && is_open_to_all(server.socket_mode.bits());
+        weak.then(|| Warning::new("GATEWAY_SOCKET_MODE", message))
     }
 
     pub(super) fn trusted_proxies_warning(&self) -> Option<Warning> {
@@ -34,7 +46,9 @@ impl Config {
                  address for the log and for GoTrue, the host and the scheme; name only the addresses of your \
                  proxies"
             )
-        } else if self.server.trusted_proxies.is_empty() && !self.server.bind.ip().is_loopback() {
+        } else if self.server.trusted_proxies.is_empty()
+            && self.server.bind.tcp().is_some_and(|bind| !bind.ip().is_loopback())
+        {
             "not set although the listener is not on loopback: behind a proxy every client has the proxy's address, \
              and the gateway does not recognise https; name the addresses of your proxies"
                 .to_owned()
@@ -64,6 +78,11 @@ impl Supabase {
                         tokens and answer instead of GoTrue; use https://, or a private network";
         weak.then(|| Warning::new(variable, message))
     }
+}
+
+/// Whether every user may write to a file with these permissions, and so may connect to its socket (unix(7)).
+fn is_open_to_all(mode: u32) -> bool {
+    mode & 0o002 != 0
 }
 
 fn is_too_large(network: &IpNet) -> bool {

@@ -54,6 +54,16 @@ const STORE: (&str, &str) = ("GATEWAY_STORE", "file:store");
     &["GATEWAY_ADMIN_BIND"]
 )]
 #[case::admin_listener_on_loopback(&[("GATEWAY_ADMIN_BIND", "[::1]:9090")], &[])]
+#[case::open_socket(
+    &[("GATEWAY_BIND", "unix:/run/a"), ("GATEWAY_SOCKET_MODE", "0666")],
+    &["GATEWAY_SOCKET_MODE"]
+)]
+#[case::open_admin_socket(
+    &[("GATEWAY_ADMIN_BIND", "unix:/run/a"), ("GATEWAY_SOCKET_MODE", "0602")],
+    &["GATEWAY_SOCKET_MODE"]
+)]
+#[case::sockets(&[("GATEWAY_BIND", "unix:/run/a"), ("GATEWAY_ADMIN_BIND", "unix:/run/b")], &[])]
+#[case::no_socket(&[("GATEWAY_SOCKET_MODE", "0666")], &[])]
 #[case::no_admin_listener(&[("GATEWAY_ADMIN_BIND", "off")], &[])]
 #[case::any_proxy(&[("GATEWAY_TRUSTED_PROXIES", "0.0.0.0/0")], &["GATEWAY_TRUSTED_PROXIES"])]
 #[case::any_proxy_of_ipv6(&[("GATEWAY_TRUSTED_PROXIES", "::/0")], &["GATEWAY_TRUSTED_PROXIES"])]

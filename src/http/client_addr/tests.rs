@@ -7,12 +7,16 @@ use rstest::rstest;
 use super::*;
 
 fn client_behind(address: &str, lines: &[(&'static str, &str)]) -> ClientAddr {
+    client_of(PeerAddress::Tcp(SocketAddr::new(address.parse().unwrap(), 1234)), lines)
+}
+
+fn client_of(peer: PeerAddress, lines: &[(&'static str, &str)]) -> ClientAddr {
     let headers: HeaderMap = lines
         .iter()
         .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap()))
         .collect();
     let trusted = ["10.0.0.0/8", "fd00::/8"].map(|net| net.parse().unwrap());
-    ClientAddr::of(SocketAddr::new(address.parse().unwrap(), 1234), &headers, None, &trusted)
+    ClientAddr::of(peer, &headers, None, &trusted)
 }
 
 #[rstest]
@@ -36,6 +40,27 @@ fn the_client_is_the_rightmost_address_that_is_no_trusted_proxy(
 ) {
     let client_addr = client_behind(address, &[("x-forwarded-for", forwarded)]);
     assert_eq!(client_addr.ip.to_string(), client);
+}
+
+#[rstest]
+#[case::forwarded("1.2.3.4", "1.2.3.4")]
+#[case::behind_a_second_proxy("6.6.6.6, 1.2.3.4, 10.9.9.9", "1.2.3.4")]
+#[case::not_forwarded("", "unknown")]
+#[case::not_an_address("unix:", "unknown")]
+fn the_peer_of_a_unix_socket_is_a_proxy_without_an_address(
+    #[case] forwarded: &str,
+    #[case] client: &str,
+) {
+    let lines = [
+        ("x-forwarded-for", forwarded),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "app.example"),
+        ("host", "localhost"),
+    ];
+    let client_addr = client_of(PeerAddress::Unix, &lines);
+    assert_eq!(client_addr.ip.to_string(), client);
+    assert!(client_addr.is_https);
+    assert_eq!(client_addr.own_origin.as_deref(), Some("https://app.example"));
 }
 
 #[rstest]

@@ -57,7 +57,7 @@ pub(super) async fn serve(
     http: &http2::Builder<TokioExecutor>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     app: Router,
-    address: PeerAddress,
+    peer: PeerAddress,
     idle_timeout: Duration,
     shutdown: &CancellationToken,
 ) -> hyper::Result<()> {
@@ -65,7 +65,7 @@ pub(super) async fn serve(
     let service = service_fn(move |request: Request<Incoming>| {
         let guard = InFlight::begin(in_flight.clone());
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(address);
+        request.extensions_mut().insert(peer);
         let response = app.clone().call(request);
         async move {
             let response = response.await;
@@ -164,9 +164,9 @@ mod tests {
         let app = Router::new().route("/", slow);
         let (http, shutdown) = (builder(&parse(&[]).limits), CancellationToken::new());
         let (mut client, server) = tokio::io::duplex(1 << 16);
-        let address = PeerAddress((Ipv4Addr::LOCALHOST, 1).into());
+        let peer = PeerAddress::Tcp((Ipv4Addr::LOCALHOST, 1).into());
         let idle_timeout = Duration::from_mins(1);
-        let serving = serve(&http, server, app, address, idle_timeout, &shutdown);
+        let serving = serve(&http, server, app, peer, idle_timeout, &shutdown);
         let client_side = async {
             client.write_all(&[PREFACE, SETTINGS].concat()).await.unwrap();
             shutdown.cancel();

@@ -6,10 +6,7 @@
 //!    of logouts without a request to GoTrue: at most 100 lines a second. Then one line a second has the
 //!    number of the lines that were left out. Metrics count all logouts.
 
-use std::{
-    net::IpAddr,
-    time::{self, Duration},
-};
+use std::time::{self, Duration};
 
 use axum::{http::StatusCode, response::Response};
 use tokio::time::Instant;
@@ -21,7 +18,7 @@ use super::{
     response::{FinishedSession, LogoutResponse},
 };
 use crate::{
-    http::{context::RequestContext, error::Error, state::AppState},
+    http::{client_addr::ClientIp, context::RequestContext, error::Error, state::AppState},
     outcome::{Outcome, Reason, RecordedOutcome, Route, Scope, Stored},
     session::{Proof, Session},
     store::failure::Failure,
@@ -81,8 +78,9 @@ pub(super) struct Line<'r> {
     pub(super) user_id: Option<Uuid>,
     /// The session's id; only if there is a `user_id`.
     pub(super) session_id: Option<Uuid>,
-    /// The client's address. Behind trusted proxies it is the address that they forward.
-    pub(super) client: IpAddr,
+    /// The client's address. Behind trusted proxies it is the address that they forward, and `unknown` if a proxy on
+    /// a unix socket forwards none.
+    pub(super) client: ClientIp,
     /// The status of GoTrue's answer to the logout, if one came.
     pub(super) upstream_status: Option<u16>,
     /// How long GoTrue took, including a refresh and a second try; `None` without a request to GoTrue.
