@@ -7,7 +7,7 @@ demo: ## Mock, gateway and a page to try it on; Ctrl-C stops it
 	cargo run --locked -- demo
 
 test: ## All tests
-	@tests/install-missing curl nginx caddy openssl prometheus redis-server
+	@tests/install-missing curl nginx caddy openssl prometheus redis-server systemd:systemd-socket-activate
 	cargo test --locked --workspace --lib --test http --test replay --test supabase
 	cargo test --locked --test secrets
 	$(MAKE) test-e2e test-client test-npm

@@ -45,7 +45,7 @@ pub use settings::{Config, Cookies, Secrets, Supabase};
 pub(crate) use settings::{Limits, Redirects, ServerConfig};
 pub(crate) use store::RedisAddress;
 pub use store::StoreAddress;
-pub(crate) use warnings::{Warning, unused_proxies};
+pub(crate) use warnings::{Warning, is_open_to_all, unused_proxies};
 
 impl Config {
     /// Parses the raw values and checks every rule.

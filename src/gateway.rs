@@ -3,6 +3,7 @@
 
 mod background;
 mod listeners;
+mod passed_sockets;
 pub mod state;
 mod threads;
 
@@ -14,6 +15,7 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use self::listeners::{BoundSocket, Listeners, SocketFile};
+pub(crate) use self::passed_sockets::{PassedSocketError, PassedSockets};
 use crate::{
     clock::Clock,
     config::{Config, ListenAddress},
@@ -84,7 +86,17 @@ impl Gateway {
     /// # Errors
     /// [`StartError`]; no thread is then left running.
     pub fn start(config: Config, clock: Clock, pages: &Router) -> Result<Self, StartError> {
-        let Listeners { public, admin } = Listeners::bind(&config.server)?;
+        Self::start_with_sockets(config, clock, pages, PassedSockets::default())
+    }
+
+    /// Like [`Gateway::start`], with the sockets that systemd has passed in place of configured addresses.
+    pub(crate) fn start_with_sockets(
+        config: Config,
+        clock: Clock,
+        pages: &Router,
+        passed: PassedSockets,
+    ) -> Result<Self, StartError> {
+        let Listeners { public, admin } = Listeners::bind(&config.server, passed)?;
         let (admin_address, admin_sockets, admin_file) = match admin {
             Some(admin) => (Some(admin.address), admin.sockets, admin.file),
             None => (None, Vec::new(), None),

@@ -7,19 +7,22 @@ use std::{
 };
 
 use axum::Router;
+use sd_notify::NotifyState;
 
 use super::{USAGE_ERROR, parse_config, signals::Signals};
 use crate::{
     clock::Clock,
     config::{self, Config},
     core_dumps, fd_limit,
-    gateway::{Gateway, StartError},
+    gateway::{Gateway, PassedSocketError, PassedSockets, StartError},
     telemetry::{self, Telemetry, traces::Exporter},
 };
 
 /// The errors that end `serve` with exit status 1.
 #[derive(Debug, thiserror::Error)]
 enum ServeError {
+    #[error("the gateway could not start: {0}")]
+    PassedSockets(#[from] PassedSocketError),
     #[error("the gateway could not start: {0}")]
     Start(#[from] StartError),
     #[error("the signal handlers could not be installed: {0}")]
@@ -34,7 +37,11 @@ enum ServeError {
 pub(super) fn run(args: config::Args) -> ExitCode {
     // Forbid core dumps before any secret is read.
     let core_dumps = core_dumps::forbid();
-    let Some(config) = parse_config(args) else { return ExitCode::from(USAGE_ERROR) };
+    let Some(mut config) = parse_config(args) else { return ExitCode::from(USAGE_ERROR) };
+    let passed = PassedSockets::take();
+    if let Ok(passed) = &passed {
+        passed.replace_addresses(&mut config.server);
+    }
     let exporter = match config.logs.otlp_endpoint.as_ref().map(Exporter::new).transpose() {
         Ok(exporter) => exporter,
         Err(error) => {
@@ -51,10 +58,11 @@ pub(super) fn run(args: config::Args) -> ExitCode {
         );
     }
     let warnings = config.warnings().into_iter().chain(config::unused_proxies(&config));
-    for warning in warnings.chain(fd_limit::raise(&config.limits)) {
+    let of_sockets = passed.iter().flat_map(PassedSockets::warnings);
+    for warning in warnings.chain(of_sockets).chain(fd_limit::raise(&config.limits)) {
         warning.log();
     }
-    match serve(config, &telemetry) {
+    match passed.map_err(Into::into).and_then(|passed| serve(config, passed, &telemetry)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(cause) => {
             tracing::error!(%cause, "the gateway ends because of an error");
@@ -63,12 +71,15 @@ pub(super) fn run(args: config::Args) -> ExitCode {
     }
 }
 
-/// Runs the gateway. The first signal stops it after open requests have finished; a second signal ends the
-/// process at once with status 128 plus the signal's number.
-fn serve(config: Config, telemetry: &Telemetry) -> Result<(), ServeError> {
+/// Runs the gateway, and notifies the service manager when the listeners accept and when they stop. The first signal
+/// stops the gateway after open requests have finished; a second signal ends the process at once with status 128 plus
+/// the signal's number.
+fn serve(config: Config, passed: PassedSockets, telemetry: &Telemetry) -> Result<(), ServeError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let mut signals = runtime.block_on(async { Signals::new() })?;
-    let gateway = Gateway::start(config, Clock::system(), &Router::new())?;
+    let gateway = Gateway::start_with_sockets(config, Clock::system(), &Router::new(), passed)?;
+    let status = format!("listening on {}", gateway.address);
+    notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
     let signal = runtime.block_on(async {
         tokio::select! {
             signal = signals.next() => Some(signal),
@@ -77,7 +88,15 @@ fn serve(config: Config, telemetry: &Telemetry) -> Result<(), ServeError> {
         }
     });
     tracing::info!(signal, "the gateway is shutting down");
+    notify(&[NotifyState::Stopping, NotifyState::Status("waiting for requests in flight")]);
     thread::spawn(move || exit(128 + runtime.block_on(signals.next())));
     gateway.stop();
     signal.map(drop).ok_or(ServeError::Thread)
+}
+
+/// Notifies the service manager by `sd_notify(3)`. Does nothing if `NOTIFY_SOCKET` is not set.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(cause) = sd_notify::notify(states) {
+        tracing::warn!(%cause, "the gateway could not notify the service manager: check NOTIFY_SOCKET");
+    }
 }

@@ -67,15 +67,16 @@ settings! {
     /// The listeners, their threads, the proxies in front of them, and how they stop.
     server: ServerConfig under "Server" {
         /// Address of the public listener; an IPv6 address in brackets; port 0 selects a free port, which the log line
-        /// `listening` names. `unix:/run/logout-gateway/public.sock` listens on a unix socket.
-        /// Default: `127.0.0.1:8080`
+        /// `listening` names. `unix:/run/logout-gateway/public.sock` listens on a unix socket. A socket named `public`
+        /// that systemd passes replaces this address. Default: `127.0.0.1:8080`
         bind: ListenAddress = "GATEWAY_BIND" <"IP:PORT|unix:PATH">,
             listen_address::address, else server::default_address(port.flatten());
         /// Port of the public listener if `GATEWAY_BIND` is not set; the listener then accepts connections on
         /// all IPv4 addresses (`0.0.0.0`). Hosting platforms set this variable. No default
         port: Option<u16> = "PORT" <"PORT">, optional(server::port), else None;
         /// Address of the admin listener (metrics, status page, queue, failures, health), written like `GATEWAY_BIND`;
-        /// `off` for none. Do not expose it to the internet. Default: `127.0.0.1:9090`
+        /// `off` for none. Do not expose it to the internet. A socket named `admin` that systemd passes replaces this
+        /// address. Default: `127.0.0.1:9090`
         admin_bind: Option<ListenAddress> = "GATEWAY_ADMIN_BIND" <"IP:PORT|unix:PATH|off">,
             listen_address::address_or_off, else Some(server::DEFAULT_ADMIN_ADDRESS);
         /// Permissions of the files of the unix sockets in `GATEWAY_BIND` and `GATEWAY_ADMIN_BIND`, in octal. The gateway

@@ -8,6 +8,7 @@ use jsonwebtoken::Algorithm;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
+pub(crate) use self::network::is_open_to_all;
 use super::{CSRF_COOKIE, Config, CookieSecure, Cookies, Issuer, Supabase};
 
 /// A secret is weak if it has fewer different characters than this.

@@ -8,7 +8,10 @@ use axum::Router;
 use tokio::{net::TcpSocket, time::timeout};
 
 pub(super) use self::socket_file::SocketFile;
-use super::StartError;
+use super::{
+    StartError,
+    passed_sockets::{PassedSocket, PassedSockets},
+};
 use crate::{
     config::{ListenAddress, ServerConfig, SocketMode},
     http::{
@@ -44,16 +47,22 @@ pub(super) enum BoundSocket {
 }
 
 impl Listeners {
-    /// Binds the addresses.
+    /// Binds the addresses. A socket that systemd has passed replaces the address of its listener.
     ///
     /// # Errors
     /// [`StartError::Bind`] if an address cannot be bound.
-    pub(super) fn bind(config: &ServerConfig) -> Result<Self, StartError> {
+    pub(super) fn bind(config: &ServerConfig, passed: PassedSockets) -> Result<Self, StartError> {
         let (threads, mode) = (config.threads.get(), config.socket_mode);
-        let public = BoundListener::bind("GATEWAY_BIND", &config.bind, threads, mode)?;
-        let admin = match &config.admin_bind {
-            Some(address) => Some(BoundListener::bind("GATEWAY_ADMIN_BIND", address, 1, mode)?),
-            None => None,
+        let public = match passed.public {
+            Some(socket) => BoundListener::of_passed("GATEWAY_BIND", socket, threads)?,
+            None => BoundListener::bind("GATEWAY_BIND", &config.bind, threads, mode)?,
+        };
+        let admin = match (passed.admin, &config.admin_bind) {
+            (Some(socket), _) => Some(BoundListener::of_passed("GATEWAY_ADMIN_BIND", socket, 1)?),
+            (None, Some(address)) => {
+                Some(BoundListener::bind("GATEWAY_ADMIN_BIND", address, 1, mode)?)
+            }
+            (None, None) => None,
         };
         Ok(Self { public, admin })
     }
@@ -80,6 +89,17 @@ impl BoundListener {
         };
         let address = address.clone();
         bound.map_err(|source| StartError::Bind { variable, address, source })
+    }
+
+    fn of_passed(
+        variable: &'static str,
+        PassedSocket { address, listener }: PassedSocket,
+        count: usize,
+    ) -> Result<Self, StartError> {
+        match clones(&listener, count) {
+            Ok(sockets) => Ok(Self { address, sockets, file: None }),
+            Err(source) => Err(StartError::Bind { variable, address, source }),
+        }
     }
 }
 

@@ -58,6 +58,7 @@ mod request_octets;
 mod revocation_list;
 mod routes;
 mod self_hosting;
+mod service_manager;
 mod session;
 mod several_sessions;
 mod shared_store;

@@ -81,7 +81,7 @@ impl Supabase {
 }
 
 /// Whether every user may write to a file with these permissions, and so may connect to its socket (unix(7)).
-fn is_open_to_all(mode: u32) -> bool {
+pub(crate) fn is_open_to_all(mode: u32) -> bool {
     mode & 0o002 != 0
 }
 
