@@ -79,8 +79,8 @@ settings! {
         /// address. Default: `127.0.0.1:9090`
         admin_bind: Option<ListenAddress> = "GATEWAY_ADMIN_BIND" <"IP:PORT|unix:PATH|off">,
             listen_address::address_or_off, else Some(server::DEFAULT_ADMIN_ADDRESS);
-        /// Permissions of the files of the unix sockets in `GATEWAY_BIND` and `GATEWAY_ADMIN_BIND`, in octal. The gateway
-        /// trusts the `X-Forwarded-*` headers of every process that may connect. Default: `0660`
+        /// Permissions of the files of the unix sockets in `GATEWAY_BIND` and `GATEWAY_ADMIN_BIND`, in octal. The
+        /// gateway trusts the `X-Forwarded-*` headers of every process that may connect. Default: `0660`
         socket_mode: SocketMode = "GATEWAY_SOCKET_MODE" <"MODE">,
             listen_address::socket_mode, else SocketMode::DEFAULT;
         /// Host names of the admin listener besides IP addresses and `localhost`, comma-separated, without scheme and

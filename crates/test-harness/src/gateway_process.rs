@@ -15,7 +15,7 @@ use std::{
 };
 
 use gotrue_mock::TEST_SECRET;
-use logout_gateway::ListenAddress;
+use logout_gateway::{Gateway, ListenAddress};
 use serde_json::Value;
 
 use super::{Request, SECRET, TestApp, eventually, leak_check};
@@ -213,6 +213,12 @@ impl Drop for GatewayProcess {
         self.read.extend(self.log.iter());
         leak_check::record_log(&self.read);
     }
+}
+
+/// The addresses of a gateway that listens on TCP: of the public and of the admin listener.
+pub(super) fn addresses(gateway: &Gateway) -> (SocketAddr, Option<SocketAddr>) {
+    let admin_address = gateway.admin_address.as_ref().and_then(ListenAddress::tcp);
+    (gateway.address.tcp().unwrap(), admin_address)
 }
 
 /// The address that a log line names.

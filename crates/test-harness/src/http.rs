@@ -1,14 +1,14 @@
 //! An HTTP/1.1 client without a library, so that tests control every byte of a request and see every header
 //! line of a response.
 
-use std::{io, net::SocketAddr};
+use std::net::SocketAddr;
 
-use super::leak_check;
-use logout_gateway::ListenAddress;
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::{TcpStream, UnixStream},
+use super::{
+    connect::{Stream, connect},
+    leak_check,
 };
+use logout_gateway::ListenAddress;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::either::Either;
 
 /// A response as the server sent it, except that header names are in lower case.
@@ -156,21 +156,10 @@ impl Request {
     }
 }
 
-async fn connect(address: &ListenAddress) -> io::Result<Either<TcpStream, UnixStream>> {
-    match address {
-        ListenAddress::Tcp(address) => {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            Ok(Either::Left(stream))
-        }
-        ListenAddress::Unix(path) => UnixStream::connect(path).await.map(Either::Right),
-    }
-}
-
 /// A connection on which a test can send several requests.
 #[derive(Debug)]
 pub struct Connection {
-    stream: Either<TcpStream, UnixStream>,
+    stream: Stream,
     read: Vec<u8>,
 }
 
@@ -181,14 +170,12 @@ impl Connection {
 
     /// Connects to a server that may listen on a unix socket.
     pub async fn open_to(address: &ListenAddress) -> Self {
-        let stream = connect(address).await.unwrap();
-        Self { stream, read: Vec::new() }
+        Self { stream: connect(address).await.unwrap(), read: Vec::new() }
     }
 
     /// Connects to the address of `request`; returns `None` if no server listens there.
     pub async fn try_open(request: &Request) -> Option<Self> {
-        let stream = connect(&request.address).await.ok()?;
-        Some(Self { stream, read: Vec::new() })
+        Some(Self { stream: connect(&request.address).await.ok()?, read: Vec::new() })
     }
 
     /// Writes the bytes and ignores errors: a server that refuses a request may close its side before it has

@@ -16,6 +16,7 @@
 )]
 
 mod browser;
+mod connect;
 mod cookie_jar;
 pub mod cpu_time;
 mod fault_proxy;

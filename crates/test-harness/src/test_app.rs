@@ -10,11 +10,11 @@ use std::{
 
 use axum::Router;
 use gotrue_mock::{Call, Mock, Options, Tokens};
-use logout_gateway::{Args, Config, Gateway, ListenAddress};
+use logout_gateway::{Args, Config, Gateway};
 use tokio::{net::TcpListener, sync::oneshot};
 use uuid::Uuid;
 
-use super::{Request, TestClock, eventually, leak_check};
+use super::{Request, TestClock, eventually, gateway_process::addresses, leak_check};
 
 /// The time on the test clock when an app starts by default, in seconds since the Unix epoch.
 pub const START_TIME: i64 = 1_800_000_000;
@@ -131,9 +131,10 @@ impl Setup {
         let mut flags = self.flags;
         flags.entry("supabase-url".to_owned()).or_insert_with(|| mock.url().to_owned());
         let gateway = Gateway::start(config(&flags), clock.to_clock(), &self.extra_routes).unwrap();
+        let (address, admin_address) = addresses(&gateway);
         let app = TestApp {
-            address: gateway.address.tcp().unwrap(),
-            admin_address: admin_address(&gateway),
+            address,
+            admin_address,
             flags,
             gateway: Mutex::new(Some(gateway)),
             stopping: Mutex::new(Some((stop_mock, mock_thread))),
@@ -164,10 +165,6 @@ fn config(flags: &BTreeMap<String, String>) -> Config {
         leak_check::record_setting(flag, value);
     }
     Config::parse(Args::of_settings(flags).unwrap()).unwrap()
-}
-
-fn admin_address(gateway: &Gateway) -> Option<SocketAddr> {
-    gateway.admin_address.as_ref().and_then(ListenAddress::tcp)
 }
 
 /// A running gateway and the GoTrue mock that it calls. Both stop when this is dropped.
@@ -270,8 +267,7 @@ impl TestApp {
         }
         let gateway =
             Gateway::start(config(&self.flags), self.clock.to_clock(), &Router::new()).unwrap();
-        (self.address, self.admin_address) =
-            (gateway.address.tcp().unwrap(), admin_address(&gateway));
+        (self.address, self.admin_address) = addresses(&gateway);
         *self.gateway.lock().unwrap() = Some(gateway);
     }
 
