@@ -85,7 +85,7 @@ fn the_defaults_are_those_of_the_contract() {
     assert_eq!(config.csrf.mode, super::CsrfMode::Signed);
     assert_eq!(config.logout.default_scope, crate::outcome::Scope::Local);
     assert_eq!(config.logout.session_not_found, super::SessionNotFound::Success);
-    assert_eq!(config.logs.filter, "info");
+    assert_eq!(config.logs.filter.to_string(), "info");
     assert!(config.csrf.allowed_origins.is_empty() && config.server.trusted_proxies.is_empty());
     assert!(config.logout.clear_site_data.is_none() && !config.cookies.partitioned);
 }

@@ -1,6 +1,7 @@
 //! Warnings about weak settings that can be found without a connection to the store or to GoTrue.
 
 mod network;
+mod public_suffixes;
 
 use std::{borrow::Cow, collections::BTreeSet, env, ffi::OsString, fmt, time::Duration};
 
@@ -166,7 +167,8 @@ impl Config {
     }
 
     fn public_suffixes(&self) -> impl Iterator<Item = Warning> {
-        let suffixes = self.cookies.domains.iter().filter(|domain| is_public_suffix(domain));
+        let suffixes =
+            self.cookies.domains.iter().filter(|domain| public_suffixes::contains(domain));
         suffixes.map(|domain| {
             let message = format!(
                 "{domain} is a public suffix, under which strangers register domains: browsers ignore cookies for it \
@@ -251,12 +253,6 @@ fn has_many_characters(secret: &SecretString) -> bool {
 
 fn is_https(url: &Url) -> bool {
     url.scheme() == "https"
-}
-
-/// Whether the domain is in the public suffix list, which is compiled into the gateway.
-fn is_public_suffix(domain: &str) -> bool {
-    let suffix = psl::suffix(domain.as_bytes());
-    suffix.is_some_and(|suffix| suffix.is_known() && suffix.as_bytes() == domain.as_bytes())
 }
 
 impl Cookies {
