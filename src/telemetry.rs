@@ -18,8 +18,8 @@ use std::{
 
 use tracing::{Dispatch, Level, Metadata, level_filters::LevelFilter};
 use tracing_subscriber::{
-    EnvFilter, Layer,
-    filter::{FilterExt, filter_fn},
+    Layer,
+    filter::{FilterExt, Targets, filter_fn},
     fmt::{self, MakeWriter},
     layer::SubscriberExt,
     registry,
@@ -47,7 +47,7 @@ pub struct Telemetry {
 /// Starts logging for the whole process, panics included. Call this once: a second call panics. Separate
 /// threads write the lines, so that a program that reads standard error slowly delays no request.
 #[must_use]
-pub fn start(format: LogFormat, filter: &str, exporter: Option<Exporter>) -> Telemetry {
+pub fn start(format: LogFormat, filter: Targets, exporter: Option<Exporter>) -> Telemetry {
     let (writer, buffers) = LogBuffers::start();
     subscriber(writer, format, filter, exporter.as_ref()).init();
     panic::set_hook(Box::new(log_panic));
@@ -58,7 +58,7 @@ pub fn start(format: LogFormat, filter: &str, exporter: Option<Exporter>) -> Tel
 fn subscriber<W>(
     writer: W,
     format: LogFormat,
-    filter: &str,
+    filter: Targets,
     exporter: Option<&Exporter>,
 ) -> Dispatch
 where
@@ -70,7 +70,7 @@ where
         LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
     let are_log_lines = filter_fn(is_log_line).with_max_level_hint(LevelFilter::TRACE);
-    let lines = lines.with_filter(EnvFilter::new(filter).and(are_log_lines));
+    let lines = lines.with_filter(filter.and(are_log_lines));
     // Do not pass the exporter's layer as an `Option` to one `registry()`: with a layer of `None`,
     // tracing-subscriber's `Layered` loses the log line that follows a disabled span.
     match exporter {
@@ -153,7 +153,12 @@ mod tests {
     fn logged(exporter: Option<&Exporter>, work: impl FnOnce()) -> String {
         let mut file = tempfile::tempfile().unwrap();
         let writer = Arc::new(file.try_clone().unwrap());
-        let subscriber = subscriber(writer, LogFormat::Json, "trace", exporter);
+        let subscriber = subscriber(
+            writer,
+            LogFormat::Json,
+            Targets::new().with_default(LevelFilter::TRACE),
+            exporter,
+        );
         dispatcher::with_default(&subscriber, work);
         file.rewind().unwrap();
         let mut log = String::new();

@@ -7,6 +7,7 @@ use std::{fmt::Display, process::ExitCode, sync::Arc, time::Duration};
 
 use jsonwebtoken::Algorithm;
 use tokio::{runtime, time::Instant};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::parse_config;
 use crate::{
@@ -28,7 +29,11 @@ type Version = (u32, u32);
 #[must_use]
 pub(super) fn run(args: config::Args) -> ExitCode {
     let Some(config) = parse_config(args) else { return ExitCode::FAILURE };
-    let _log = telemetry::start(config::LogFormat::Text, "warn", None);
+    let _log = telemetry::start(
+        config::LogFormat::Text,
+        Targets::new().with_default(LevelFilter::WARN),
+        None,
+    );
     println!("configuration: ok");
     let checked = runtime::Builder::new_current_thread()
         .enable_all()

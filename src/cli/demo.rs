@@ -92,7 +92,7 @@ async fn demo(bind: SocketAddr) -> Result<(), DemoError> {
     mock.create_user(USER.email, USER.password);
 
     let config = local_gateway::config(bind, mock.url(), &[])?;
-    let _log = telemetry::start(config.logs.format, &config.logs.filter, None);
+    let _log = telemetry::start(config.logs.format, config.logs.filter.clone(), None);
     let page = Page { gotrue: mock.url(), cookie_name: &config.cookies.name, user: USER };
     let gateway = local_gateway::start(&config, &Clock::system(), &page.router()?)?;
     let gateway_address = gateway.address.tcp().unwrap_or(bind);

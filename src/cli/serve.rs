@@ -49,7 +49,7 @@ pub(super) fn run(args: config::Args) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let telemetry = telemetry::start(config.logs.format, &config.logs.filter, exporter);
+    let telemetry = telemetry::start(config.logs.format, config.logs.filter.clone(), exporter);
     config.log_start();
     if let Err(cause) = core_dumps {
         tracing::warn!(

@@ -7,6 +7,7 @@ use axum::http::HeaderValue;
 use humantime::format_duration;
 use ipnet::IpNet;
 use secrecy::SecretString;
+use tracing_subscriber::filter::Targets;
 use url::Url;
 
 use super::{
@@ -48,6 +49,7 @@ display_log_values!(
     usize,
     NonZeroUsize,
     Url,
+    Targets,
     IpNet,
     EgressProxy,
     AllowedRedirect,

@@ -9,6 +9,7 @@ use axum::http::HeaderValue;
 use ipnet::IpNet;
 use jsonwebtoken::Algorithm;
 use secrecy::SecretString;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
 use super::{
@@ -229,7 +230,7 @@ settings! {
         format: LogFormat = "GATEWAY_LOG_FORMAT" <"FORMAT">, choice, else logs::default_format();
         /// Lines that are logged: comma-separated levels (`error`, `warn`, `info`, `debug`, `trace`, `off`), also by
         /// target: `info,audit=off` leaves out the line of each logout. Default: `info`
-        filter: String = "RUST_LOG" <"FILTER">, logs::filter, else "info".to_owned();
+        filter: Targets = "RUST_LOG" <"FILTER">, logs::filter, else Targets::new().with_default(LevelFilter::INFO);
         /// Collector of traces, by OTLP over HTTP, such as `http://localhost:4318`. Default: none, and no traces
         otlp_endpoint: Option<Url> = "OTEL_EXPORTER_OTLP_ENDPOINT" <"URL">, optional(base_url), else None;
     }

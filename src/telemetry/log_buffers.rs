@@ -179,7 +179,8 @@ fn write_to_stderr(mut lines: &[u8]) -> io::Result<()> {
 mod tests {
     use std::sync::{Mutex, MutexGuard, PoisonError};
 
-    use tracing::dispatcher;
+    use tracing::{dispatcher, level_filters::LevelFilter};
+    use tracing_subscriber::filter::Targets;
 
     use super::{super::subscriber, *};
     use crate::config::LogFormat;
@@ -202,7 +203,7 @@ mod tests {
     #[test]
     fn a_full_buffer_drops_its_own_lines_and_no_others() {
         let (buffers, guards) = LogBuffers::start_with_writer(write_when_read);
-        let log = subscriber(buffers, LogFormat::Json, "info", None);
+        let log = subscriber(buffers, LogFormat::Json, Targets::from(LevelFilter::INFO), None);
         let stalled = locked(&READER);
         dispatcher::with_default(&log, || {
             for _ in 0..2 * BUFFERED_LINES {

@@ -181,7 +181,7 @@ async fn process_with_a_panic() {
     async fn bug() -> &'static str {
         panic!("a bug that the tests put here");
     }
-    let _writing = telemetry::start(LogFormat::Json, "info", None);
+    let _writing = telemetry::start(LogFormat::Json, "info".parse().unwrap(), None);
     let app = Setup::new().extra_routes(Router::new().route("/bug", get(bug))).start().await;
     let request = app.get("/bug?q=x9tell-tale9x").bearer("x9tell-tale9x");
     assert_eq!(request.header("X-Request-Id", "the-bug").send().await.status, 500);

@@ -110,7 +110,7 @@ impl RunningMock {
             None => {}
         }
         let config = local_gateway::config(address, self.mock.url(), &settings)?;
-        let log = telemetry::start(config.logs.format, &config.logs.filter, None);
+        let log = telemetry::start(config.logs.format, config.logs.filter.clone(), None);
         let mock = self.mock.clone();
         let clock = Clock::from_fn(move || mock.now());
         let gateway = local_gateway::start(&config, &clock, &Router::new())?;
