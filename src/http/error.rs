@@ -13,7 +13,6 @@ use axum::{
 };
 use jiff::Timestamp;
 use serde::Serialize;
-use utoipa::ToSchema;
 
 use crate::{
     csrf::origin::CrossSiteError,
@@ -224,31 +223,33 @@ impl Error {
 }
 
 /// The body of every error.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Error)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, schema(as = Error))]
 pub(crate) struct ErrorEnvelope {
     error: Details,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = ErrorDetails)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, schema(as = ErrorDetails))]
 struct Details {
     /// The kind of error, for programs.
-    #[schema(example = "NOT_AUTHENTICATED")]
+    #[cfg_attr(test, schema(example = "NOT_AUTHENTICATED"))]
     code: &'static str,
     /// The cause of the error, for programs; absent if the code has only one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "expired")]
+    #[cfg_attr(test, schema(example = "expired"))]
     reason: Option<&'static str>,
     /// A fixed text, for people.
-    #[schema(example = "The session has expired.")]
+    #[cfg_attr(test, schema(example = "The session has expired."))]
     message: &'static str,
     /// The `X-Request-Id` of this response.
-    #[schema(example = "9af1c0c2-1d1f-4a43-9f0e-6f6f0a3b6a52")]
+    #[cfg_attr(test, schema(example = "9af1c0c2-1d1f-4a43-9f0e-6f6f0a3b6a52"))]
     request_id: String,
     /// At `/readyz` only: the time when the part became unavailable, as in RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "2027-01-15T08:00:00Z")]
+    #[cfg_attr(test, schema(example = "2027-01-15T08:00:00Z"))]
     since: Option<String>,
 }
 

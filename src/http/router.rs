@@ -15,8 +15,6 @@ use tower_http::{
     catch_panic::CatchPanicLayer,
     cors::{AllowHeaders, AllowOrigin, CorsLayer, Vary},
 };
-use utoipa::{OpenApi as _, openapi::OpenApi};
-use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     error::Error,
@@ -33,8 +31,7 @@ const EXPOSED_HEADERS: [HeaderName; 4] =
 
 /// The router of the public listeners. `pages` are served beside the gateway's own routes.
 pub fn public(app: Arc<AppState>, pages: Router) -> Router {
-    let browser = Router::from(browser_routes()).merge(browser_routes_with_slash());
-    let browser = browser.with_state(app.clone());
+    let browser = browser_routes().with_state(app.clone());
     let browser = with_cors(browser, &app.config.csrf.allowed_origins);
     let verify = Router::new()
         .route("/api/auth/verify", any(verify::verify))
@@ -42,15 +39,13 @@ pub fn public(app: Arc<AppState>, pages: Router) -> Router {
         .route("/api/auth/verify/", any(verify::verify))
         .route("/api/auth/verify/{*path}", any(verify::verify))
         .with_state(app.clone());
-    let documents = docs::router(&openapi()); // /openapi.json, /docs and /docs/{file}
+    let documents = docs::router(); // /openapi.json, /docs and /docs/{file}
     let routes = browser
         // No CORS here: a preflight that a proxy wants authorized belongs to the application behind the proxy. If
         // verify answered that preflight, the proxy would let it through unchecked.
         .merge(verify)
         .merge(documents)
-        .merge(
-            Router::from(health_routes()).merge(health_routes_with_slash()).with_state(app.clone()),
-        )
+        .merge(health_routes().with_state(app.clone()))
         .merge(pages);
     with_standard_layers(with_fallbacks(routes), app)
 }
@@ -65,51 +60,33 @@ pub fn admin(app: Arc<AppState>) -> Router {
         .route("/queue/", get(admin::queue))
         .route("/failures", get(admin::failures))
         .route("/failures/", get(admin::failures))
-        .merge(Router::from(health_routes()))
-        .merge(health_routes_with_slash())
+        .merge(health_routes())
         .with_state(app.clone());
     // The guard is around the fallbacks too: a refused page must not learn which paths exist.
     let guard = from_fn_with_state(app.clone(), admin_guard::guard);
     with_standard_layers(with_fallbacks(routes).layer(guard), app)
 }
 
-/// The routes that browsers and apps call. The annotation of each handler has its path.
-fn browser_routes() -> OpenApiRouter<Arc<AppState>> {
-    OpenApiRouter::new()
-        .routes(routes!(logout::envelope)) // POST /api/auth/logout
-        .routes(routes!(logout::rest)) // POST /api/v1/auth/logout
-        .routes(routes!(logout::session_api)) // POST /logout
-        .routes(routes!(logout::session_api_with_slash)) // POST /logout/
-        .routes(routes!(csrf::csrf)) // GET /api/auth/csrf
-}
-
-/// The routes of [`browser_routes`] with a slash at the end, as some frameworks request them.
-fn browser_routes_with_slash() -> Router<Arc<AppState>> {
+/// The routes that browsers and apps call. A slash may follow each path, as some frameworks request it.
+fn browser_routes() -> Router<Arc<AppState>> {
     Router::new()
+        .route("/api/auth/logout", post(logout::envelope))
         .route("/api/auth/logout/", post(logout::envelope))
+        .route("/api/v1/auth/logout", post(logout::rest))
         .route("/api/v1/auth/logout/", post(logout::rest))
+        .route("/logout", post(logout::session_api))
+        .route("/logout/", post(logout::session_api))
+        .route("/api/auth/csrf", get(csrf::csrf))
         .route("/api/auth/csrf/", get(csrf::csrf))
 }
 
 /// The routes that monitors call, on both listeners.
-fn health_routes() -> OpenApiRouter<Arc<AppState>> {
-    OpenApiRouter::new()
-        .routes(routes!(health::healthz)) // GET /healthz
-        .routes(routes!(health::readyz)) // GET /readyz
-}
-
-/// The routes of [`health_routes`] with a slash at the end.
-fn health_routes_with_slash() -> Router<Arc<AppState>> {
-    Router::new().route("/healthz/", get(health::healthz)).route("/readyz/", get(health::readyz))
-}
-
-/// The description of the public routes, from the handlers' annotations.
-fn openapi() -> OpenApi {
-    OpenApiRouter::with_openapi(docs::Description::openapi())
-        .merge(browser_routes())
-        .merge(OpenApiRouter::new().routes(routes!(verify::verify)))
-        .merge(health_routes())
-        .into_openapi()
+fn health_routes() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/healthz", get(health::healthz))
+        .route("/healthz/", get(health::healthz))
+        .route("/readyz", get(health::readyz))
+        .route("/readyz/", get(health::readyz))
 }
 
 fn with_fallbacks(routes: Router) -> Router {

@@ -15,15 +15,16 @@ use axum::{
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use tokio::time::Instant;
-use utoipa::ToSchema;
 
+#[cfg(test)]
+use crate::http::error::ErrorEnvelope;
 use crate::{
     config::{CSRF_COOKIE, CsrfMode},
     csrf::{Binding, BoundTo, origin::is_cross_site},
     http::{
         authentication::{authenticate_or_refetch, introspect, remove_forged},
         context::RequestContext,
-        error::{Error, ErrorEnvelope},
+        error::Error,
         headers::refuse_duplicates,
         state::AppState,
     },
@@ -40,21 +41,23 @@ use crate::{
 };
 
 /// `{"data":{"csrf_token":"…"}}`
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = CsrfToken)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, schema(as = CsrfToken))]
 pub(crate) struct CsrfTokenBody {
     data: Data,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = CsrfTokenData)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, schema(as = CsrfTokenData))]
 struct Data {
     /// To be sent as `X-CSRF-Token`, with the cookie of the same value.
     csrf_token: String,
 }
 
 /// Get the CSRF token for exactly the sessions of this request, in the body and in the cookie `sb-csrf-token`.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get, path = "/api/auth/csrf", tag = "logout",
     responses(
         (status = 200, body = CsrfTokenBody),
@@ -65,7 +68,7 @@ struct Data {
         (status = 503, description = "`OVERLOADED`: only GoTrue can check the access token, and too many such checks are running.", body = ErrorEnvelope),
     ),
     security(("bearer" = []), ("cookie" = []))
-)]
+))]
 pub(in crate::http) async fn csrf(
     State(app): State<Arc<AppState>>,
     Extension(context): Extension<Arc<RequestContext>>,

@@ -1,6 +1,9 @@
 //! Serves the description of the HTTP API: OpenAPI for programs, Swagger UI for people. The page loads
 //! nothing from other servers.
 
+#[cfg(test)]
+mod description;
+
 use std::{borrow::Cow, sync::Arc};
 
 use axum::{
@@ -10,13 +13,6 @@ use axum::{
     http::{HeaderValue, header},
     response::{Html, IntoResponse, Response},
     routing::get,
-};
-use utoipa::{
-    Modify,
-    openapi::{
-        OpenApi,
-        security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
-    },
 };
 use utoipa_swagger_ui::Config;
 
@@ -28,45 +24,23 @@ const CONTENT_SECURITY_POLICY: HeaderValue = HeaderValue::from_static(
      connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 );
 
-#[derive(utoipa::OpenApi)]
-#[openapi(
-    info(
-        title = "logout-gateway",
-        // The version of the contract. The version of the gateway would help attackers to find old releases.
-        version = "2",
-        description = "Ends Supabase sessions, completely and truthfully.",
-        license(name = "Apache-2.0", identifier = "Apache-2.0")
-    ),
-    modifiers(&SecuritySchemes)
-)]
-pub(in crate::http) struct Description;
+/// The description, which the tests write from the annotations of the handlers: the gateway does not build it at
+/// each start.
+const OPENAPI: &[u8] = include_bytes!("docs/openapi.json");
 
-struct SecuritySchemes;
+/// Without "none" the page would send the description to a server of the Swagger project.
+const INITIALIZER: &str = r##"SwaggerUIBundle({ url: "/openapi.json", dom_id: "#swagger-ui", validatorUrl: "none" });
+"##;
 
-impl Modify for SecuritySchemes {
-    fn modify(&self, openapi: &mut OpenApi) {
-        let components = openapi.components.get_or_insert_default();
-        let bearer = Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
-        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
-        let cookie = ApiKeyValue::with_description(
-            "sb-<project>-auth-token",
-            "The session cookie of @supabase/ssr, whole or in chunks. A logout by cookie also needs `X-CSRF-Token`.",
-        );
-        components.add_security_scheme("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
-        let csrf =
-            ApiKeyValue::with_description("X-CSRF-Token", "Equal to the cookie `sb-csrf-token`.");
-        components.add_security_scheme("csrf", SecurityScheme::ApiKey(ApiKey::Header(csrf)));
-    }
-}
-
-pub(in crate::http) fn router(openapi: &OpenApi) -> Router {
-    let json = Bytes::from(serde_json::to_vec(openapi).unwrap_or_default());
-    let document = move || async move { ([(header::CONTENT_TYPE, "application/json")], json) };
-    // Without "none" the page would send the description to a server of the Swagger project.
-    let config = Arc::new(Config::from("/openapi.json").validator_url("none"));
+pub(in crate::http) fn router() -> Router {
+    let document = async || ([(header::CONTENT_TYPE, "application/json")], OPENAPI);
+    let initializer =
+        async || ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], INITIALIZER);
+    let config = Arc::new(Config::default());
     Router::new()
-        .route("/openapi.json", get(document.clone()))
+        .route("/openapi.json", get(document))
         .route("/openapi.json/", get(document))
+        .route("/docs/swagger-initializer.js", get(initializer))
         .route("/docs", get(async || page("docs/")))
         .route("/docs/", get(async || page("")))
         .route(
@@ -97,7 +71,6 @@ const PAGE: &str = r#"<!DOCTYPE html>
 <body>
 <div id="swagger-ui"></div>
 <script src="{directory}swagger-ui-bundle.js"></script>
-<script src="{directory}swagger-ui-standalone-preset.js"></script>
 <script src="{directory}swagger-initializer.js"></script>
 </body>
 </html>

@@ -5,36 +5,35 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use serde::Serialize;
-use utoipa::ToSchema;
 
+#[cfg(test)]
+use crate::http::error::ErrorEnvelope;
 use crate::{
-    http::{
-        error::{Error, ErrorEnvelope},
-        state::AppState,
-    },
+    http::{error::Error, state::AppState},
     readiness::Missing,
 };
 
 /// `{"status":"ok"}`
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 pub(crate) struct Health {
-    #[schema(example = "ok")]
+    #[cfg_attr(test, schema(example = "ok"))]
     status: &'static str,
 }
 
 const OK: Health = Health { status: "ok" };
 
 /// The process is running.
-#[utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, body = Health)))]
+#[cfg_attr(test, utoipa::path(get, path = "/healthz", tag = "health", responses((status = 200, body = Health))))]
 pub(in crate::http) async fn healthz() -> Json<Health> {
     Json(OK)
 }
 
 /// The gateway can verify tokens, has read the revocation list, and is not stopping.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get, path = "/readyz", tag = "health",
     responses((status = 200, body = Health), (status = 503, description = "A part is missing: see `reason` and `since`.", body = ErrorEnvelope))
-)]
+))]
 pub(in crate::http) async fn readyz(
     State(app): State<Arc<AppState>>,
 ) -> Result<Json<Health>, Error> {

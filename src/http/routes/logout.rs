@@ -29,12 +29,10 @@ use self::{
     request::{Authorized, Incoming, Unauthorized},
     response::{CookieDeletion, LogoutResponse, severity},
 };
+#[cfg(test)]
+use crate::http::error::ErrorEnvelope;
 use crate::{
-    http::{
-        context::RequestContext,
-        error::{Error, ErrorEnvelope},
-        state::AppState,
-    },
+    http::{context::RequestContext, error::Error, state::AppState},
     logout::LogoutRequest,
     outcome::{Outcome, Scope, Stored},
     session::cookies::RequestCookies,
@@ -51,7 +49,7 @@ pub(crate) const PATHS: [&str; 6] = [
 ];
 
 /// Log out: Supabase envelope API.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post, path = "/api/auth/logout", tag = "logout",
     params(("scope" = Option<String>, Query, description = "`local` (default): this session. `others`: every other session of the user. `global`: all.")),
     responses(
@@ -67,7 +65,7 @@ pub(crate) const PATHS: [&str; 6] = [
         (status = 503, description = "`OVERLOADED`: more requests at once than `GATEWAY_MAX_IN_FLIGHT` allows.", body = ErrorEnvelope),
     ),
     security(("bearer" = []), ("cookie" = [], "csrf" = []))
-)]
+))]
 pub(in crate::http) async fn envelope(
     app: State<Arc<AppState>>,
     context: Extension<Arc<RequestContext>>,
@@ -77,7 +75,7 @@ pub(in crate::http) async fn envelope(
 }
 
 /// Log out: REST API v1.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post, path = "/api/v1/auth/logout", tag = "logout",
     params(("scope" = Option<String>, Query, description = "`local` (default), `others` or `global`.")),
     responses(
@@ -87,7 +85,7 @@ pub(in crate::http) async fn envelope(
         (status = "5XX", description = "As at `/api/auth/logout`", body = ErrorEnvelope),
     ),
     security(("bearer" = []), ("cookie" = [], "csrf" = []))
-)]
+))]
 pub(in crate::http) async fn rest(
     app: State<Arc<AppState>>,
     context: Extension<Arc<RequestContext>>,
@@ -97,7 +95,7 @@ pub(in crate::http) async fn rest(
 }
 
 /// Log out: session API.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     post, path = "/logout", tag = "logout",
     params(("scope" = Option<String>, Query, description = "`local` (default), `others` or `global`.")),
     request_body(content = Option<form::Fields>, content_type = "application/x-www-form-urlencoded", description = "The fields of an HTML form. The field `csrf_token` takes the place of the header `X-CSRF-Token`, and every response is a redirect."),
@@ -109,30 +107,8 @@ pub(in crate::http) async fn rest(
         (status = "5XX", description = "As at `/api/auth/logout`", body = ErrorEnvelope),
     ),
     security(("bearer" = []), ("cookie" = [], "csrf" = []), ("cookie" = []))
-)]
+))]
 pub(in crate::http) async fn session_api(
-    app: State<Arc<AppState>>,
-    context: Extension<Arc<RequestContext>>,
-    request: Request,
-) -> Response {
-    logout_or_form(app, context, request).await
-}
-
-/// Log out: session API, as some frameworks spell it.
-#[utoipa::path(
-    post, path = "/logout/", tag = "logout",
-    responses((status = "default", description = "As at `/logout`")),
-    security(("bearer" = []), ("cookie" = [], "csrf" = []))
-)]
-pub(in crate::http) async fn session_api_with_slash(
-    app: State<Arc<AppState>>,
-    context: Extension<Arc<RequestContext>>,
-    request: Request,
-) -> Response {
-    logout_or_form(app, context, request).await
-}
-
-async fn logout_or_form(
     app: State<Arc<AppState>>,
     context: Extension<Arc<RequestContext>>,
     request: Request,
@@ -141,6 +117,15 @@ async fn logout_or_form(
     let contract = if is_form { Contract::Form } else { Contract::SessionApi };
     logout(app, context, request, contract).await
 }
+
+/// Log out: session API, as some frameworks spell it.
+#[cfg(test)]
+#[utoipa::path(
+    post, path = "/logout/", tag = "logout",
+    responses((status = "default", description = "As at `/logout`")),
+    security(("bearer" = []), ("cookie" = [], "csrf" = []))
+)]
+pub(in crate::http) fn session_api_with_slash() {}
 
 async fn logout(
     State(app): State<Arc<AppState>>,

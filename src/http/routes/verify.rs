@@ -18,12 +18,10 @@ use axum::{
 };
 
 use self::session::VerifyError;
+#[cfg(test)]
+use crate::http::error::ErrorEnvelope;
 use crate::{
-    http::{
-        context::RequestContext,
-        error::{Error, ErrorEnvelope},
-        state::AppState,
-    },
+    http::{context::RequestContext, error::Error, state::AppState},
     outcome::Reason,
     session::Session,
 };
@@ -41,7 +39,7 @@ const REASON: HeaderName = HeaderName::from_static("x-auth-reason");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 
 /// Check the session of a request, for a proxy. Any method, at this path and at any path below it.
-#[utoipa::path(
+#[cfg_attr(test, utoipa::path(
     get, path = "/api/auth/verify", tag = "verify",
     params(("redirect" = Option<String>, Query, description = "Where a page load without a valid session is redirected: a path, or one of `GATEWAY_REDIRECT_URLS`.")),
     responses(
@@ -55,7 +53,7 @@ const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
         (status = 503, description = "`NOT_READY` or `OVERLOADED`: the session cannot be verified now.", body = ErrorEnvelope),
     ),
     security(("bearer" = []), ("cookie" = []))
-)]
+))]
 pub(in crate::http) async fn verify(
     State(app): State<Arc<AppState>>,
     Extension(context): Extension<Arc<RequestContext>>,

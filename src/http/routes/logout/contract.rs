@@ -6,7 +6,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::outcome::Route;
@@ -25,20 +24,23 @@ pub(super) enum Contract {
 }
 
 /// Success of the envelope API.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = LogoutSuccess)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, schema(as = LogoutSuccess))]
 pub(super) struct SuccessEnvelope {
     data: Success,
 }
 
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
 struct Success {
     success: bool,
 }
 
 /// Success of the session API.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = LogoutMessage)]
+#[derive(Debug, Serialize)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, schema(as = LogoutMessage))]
 pub(super) struct SessionApi {
     message: String,
 }

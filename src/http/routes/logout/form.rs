@@ -7,7 +7,6 @@ use axum::{
     response::Response,
 };
 use secrecy::ExposeSecret as _;
-use utoipa::ToSchema;
 
 use crate::{
     config::Destination,
@@ -31,13 +30,14 @@ pub(super) fn is_form(headers: &HeaderMap, body: &Body, verifier: &Verifier) -> 
 }
 
 /// The fields that count; others are the app's own.
-#[derive(Default, ToSchema)]
-#[schema(as = LogoutForm)]
+#[derive(Default)]
+#[cfg_attr(test, derive(utoipa::ToSchema))]
+#[cfg_attr(test, schema(as = LogoutForm))]
 pub(super) struct Fields {
     /// The token from `GET /api/auth/csrf`.
     pub(super) csrf_token: Option<String>,
     /// `local`, `others` or `global`.
-    #[schema(value_type = Option<String>)]
+    #[cfg_attr(test, schema(value_type = Option<String>))]
     pub(super) scope: Option<Scope>,
     /// A path, or one of `GATEWAY_REDIRECT_URLS`.
     pub(super) redirect_to: Option<String>,
