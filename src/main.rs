@@ -5,6 +5,11 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use logout_gateway::cli::CommandLine;
 
+/// With musl's allocator, a request would take twice the CPU time.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     CommandLine::parse().run()
 }
