@@ -203,7 +203,12 @@ mod tests {
     #[test]
     fn a_full_buffer_drops_its_own_lines_and_no_others() {
         let (buffers, guards) = LogBuffers::start_with_writer(write_when_read);
-        let log = subscriber(buffers, LogFormat::Json, Targets::from(LevelFilter::INFO), None);
+        let log = subscriber(
+            buffers,
+            LogFormat::Json,
+            Targets::new().with_default(LevelFilter::INFO),
+            None,
+        );
         let stalled = locked(&READER);
         dispatcher::with_default(&log, || {
             for _ in 0..2 * BUFFERED_LINES {
