@@ -19,7 +19,7 @@ use jsonwebtoken::{Algorithm, DecodingKey};
 use secrecy::ExposeSecret;
 
 use self::{
-    token_cache::TokenCache,
+    token_cache::{TokenCache, Wanted},
     warnings::{ClaimWarnings, warn_of_clock, warn_of_hs256},
 };
 use super::{
@@ -202,7 +202,7 @@ impl Verifier {
     }
 
     fn cached(&self, token: &str) -> Option<Arc<Claims>> {
-        let CachedToken { claims, epoch, published_issuer } = self.verified.get(token)?;
+        let CachedToken { claims, epoch, published_issuer } = self.verified.get(&Wanted(token))?;
         let is_current =
             epoch.is_none_or(|epoch| self.jwks.current().is_some_and(|s| s.epoch == epoch));
         (is_current && self.rules.issuers.is_published(&published_issuer)).then_some(claims)

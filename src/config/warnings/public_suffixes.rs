@@ -4,7 +4,7 @@
 //! The rules stand in a file, because the crates that compile them into code add 650 KB to the binary. The list's
 //! own repository explains the rules: <https://github.com/publicsuffix/list/wiki/Format>.
 
-/// One rule a line, without the list's comments. `*` stands for one label, and `!` begins an exception from such a
+/// One rule a line. `*` stands for one label, and `!` begins an exception from such a
 /// rule. Internationalized names are in Punycode.
 const RULES: &str = include_str!("public_suffixes.txt");
 
@@ -46,6 +46,10 @@ mod tests {
         assert_eq!(contains(domain), is_suffix);
     }
 
+    fn is_comment(line: &str) -> bool {
+        line.starts_with("//")
+    }
+
     /// A rule of the list as `RULES` has it.
     fn in_punycode(rule: &str) -> String {
         let name = rule.trim_start_matches(['!', '*', '.']);
@@ -58,14 +62,17 @@ mod tests {
     fn public_suffixes_txt_has_only_rules() {
         if let Some(list) = env::var_os("PUBLIC_SUFFIX_LIST") {
             let list = fs::read_to_string(list).unwrap();
-            let rules = list.lines().filter(|line| !line.is_empty() && !line.starts_with("//"));
-            let rules: String = rules.map(|rule| in_punycode(rule) + "\n").collect();
+            let head = RULES.lines().filter(|line| is_comment(line)).map(str::to_owned);
+            let rules = list.lines().filter(|line| !line.is_empty() && !is_comment(line));
+            let lines: Vec<_> = head.chain(rules.map(in_punycode)).collect();
             let file = "src/config/warnings/public_suffixes.txt";
-            fs::write(Path::new(env!("CARGO_MANIFEST_DIR")).join(file), rules).unwrap();
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+            fs::write(path, lines.join("\n") + "\n").unwrap();
             return;
         }
-        assert!(RULES.lines().count() > 9_000);
-        for rule in RULES.lines() {
+        let rules: Vec<_> = RULES.lines().filter(|line| !is_comment(line)).collect();
+        assert!(rules.len() > 9_000);
+        for rule in rules {
             assert_eq!(in_punycode(rule), rule);
         }
     }
