@@ -125,6 +125,7 @@ pub(in crate::http) async fn session_api(
     responses((status = "default", description = "As at `/logout`")),
     security(("bearer" = []), ("cookie" = [], "csrf" = []))
 )]
+#[expect(dead_code, reason = "the description uses its annotation alone")]
 pub(in crate::http) fn session_api_with_slash() {}
 
 async fn logout(
