@@ -66,6 +66,12 @@ fn an_invalid_flag_is_named_and_the_exit_status_is_two(#[case] flag: &str, #[cas
 fn every_flag_that_the_documentation_names_exists() {
     let page = std::fs::read_to_string("docs/ci.md").unwrap();
     let help = String::from_utf8(run(&["--help"]).stdout).unwrap();
+    // Lines of other programs, such as npm, have flags of their own.
+    let page: String = page
+        .lines()
+        .filter(|line| !line.contains("npm install"))
+        .flat_map(|line| [line, "\n"])
+        .collect();
     let words = page.split(|letter: char| letter != '-' && !letter.is_ascii_alphanumeric());
     let flags: Vec<&str> = words.filter(|word| word.starts_with("--") && word.len() > 3).collect();
     assert!(flags.len() > 10, "{flags:?}");
