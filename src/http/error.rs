@@ -225,7 +225,9 @@ impl Error {
 /// The body of every error.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
-#[cfg_attr(test, schema(as = Error))]
+#[cfg_attr(test, schema(as = Error, example = json!({"error": {
+    "code": "NOT_AUTHENTICATED", "reason": "expired", "message": "The session has expired.",
+    "request_id": "9af1c0c2-1d1f-4a43-9f0e-6f6f0a3b6a52"}})))]
 pub(crate) struct ErrorEnvelope {
     error: Details,
 }

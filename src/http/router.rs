@@ -39,7 +39,7 @@ pub fn public(app: Arc<AppState>, pages: Router) -> Router {
         .route("/api/auth/verify/", any(verify::verify))
         .route("/api/auth/verify/{*path}", any(verify::verify))
         .with_state(app.clone());
-    let documents = docs::router(); // /openapi.json, /docs and /docs/{file}
+    let documents = docs::router(); // /openapi.json and /docs
     let routes = browser
         // No CORS here: a preflight that a proxy wants authorized belongs to the application behind the proxy. If
         // verify answered that preflight, the proxy would let it through unchecked.

@@ -5,5 +5,6 @@ pub(super) mod csrf;
 pub(super) mod docs;
 pub(super) mod health;
 pub(crate) mod logout;
+mod page_policy;
 pub(super) mod status;
 pub(crate) mod verify;

@@ -40,7 +40,7 @@ use crate::{
     },
 };
 
-/// `{"data":{"csrf_token":"…"}}`
+/// A CSRF token.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]
 #[cfg_attr(test, schema(as = CsrfToken))]
@@ -60,7 +60,9 @@ struct Data {
 #[cfg_attr(test, utoipa::path(
     get, path = "/api/auth/csrf", tag = "logout",
     responses(
-        (status = 200, body = CsrfTokenBody),
+        (status = 200, description = "The token.", body = CsrfTokenBody,
+            headers(("Set-Cookie" = String, description = "The cookie `sb-csrf-token`, with the same token.")),
+            example = json!({"data": {"csrf_token": "…"}})),
         (status = 401, description = "`NOT_AUTHENTICATED`", body = ErrorEnvelope),
         (status = 403, description = "`CSRF_FAILED`: a page of another origin sent the request, and that origin is not in `GATEWAY_ALLOWED_ORIGINS`.", body = ErrorEnvelope),
         (status = 429, description = "`RATE_LIMITED`: only GoTrue can check the access token, and it answered 429.", body = ErrorEnvelope),

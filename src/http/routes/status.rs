@@ -13,17 +13,15 @@ use std::{
     time::Duration,
 };
 
-use aws_lc_rs::digest::{SHA256, digest};
 use axum::{
     extract::State,
     http::{HeaderValue, header},
     response::{Html, IntoResponse},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use tokio::join;
 
-use super::admin;
+use super::{admin, page_policy};
 use crate::{
     http::state::AppState,
     readiness::Missing,
@@ -38,14 +36,8 @@ const FAILURES_SHOWN: usize = 10;
 const ENTRIES_READ: usize = 20;
 
 /// Allows the page's own style and icon, and nothing else.
-static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
-    let hash = STANDARD.encode(digest(&SHA256, page::STYLE.as_bytes()));
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{hash}'; img-src data:; base-uri 'none'; \
-         form-action 'none'; frame-ancestors 'none'"
-    );
-    HeaderValue::try_from(policy).unwrap_or(HeaderValue::from_static("default-src 'none'"))
-});
+static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> =
+    LazyLock::new(|| page_policy::allowing(page::STYLE));
 
 /// The data of the page.
 struct Status {

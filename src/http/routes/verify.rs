@@ -43,13 +43,18 @@ const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
     get, path = "/api/auth/verify", tag = "verify",
     params(("redirect" = Option<String>, Query, description = "Where a page load without a valid session is redirected: a path, or one of `GATEWAY_REDIRECT_URLS`.")),
     responses(
-        (status = 200, description = "The session is valid. The response has no body.", headers(
-            ("X-Auth-User-Id" = String), ("X-Auth-Session-Id" = String), ("X-Auth-Role" = String), ("X-Auth-Aal" = String),
-            ("X-Auth-Anonymous" = String), ("X-Auth-Client-Id" = String), ("X-Auth-Carrier" = String))),
+        (status = 200, description = "The session is valid. The response has no body. A header whose claim is missing is empty.", headers(
+            ("X-Auth-User-Id" = String, description = "The claim `sub`."),
+            ("X-Auth-Session-Id" = String, description = "The claim `session_id`."),
+            ("X-Auth-Role" = String, description = "The claim `role`."),
+            ("X-Auth-Aal" = String, description = "The claim `aal`."),
+            ("X-Auth-Anonymous" = String, description = "The claim `is_anonymous`: `true` or `false`, also without the claim."),
+            ("X-Auth-Client-Id" = String, description = "The claim `client_id`, which tokens of GoTrue's OAuth server have."),
+            ("X-Auth-Carrier" = String, description = "The credential that has the identity: `bearer` or `cookie`."))),
         (status = 302, description = "The request is a page load without a valid session, and its query has an accepted `redirect`.",
-            headers(("Location" = String), ("X-Auth-Reason" = String))),
-        (status = 401, description = "`NOT_AUTHENTICATED`. `X-Auth-Reason` is `missing`, `invalid`, `revoked`, `expired`, or `refreshable`: expired, and the request has a refresh token.", body = ErrorEnvelope,
-            headers(("X-Auth-Reason" = String))),
+            headers(("Location" = String, description = "The target of `redirect`."), ("X-Auth-Reason" = String, description = "As with 401."))),
+        (status = 401, description = "`NOT_AUTHENTICATED`", body = ErrorEnvelope,
+            headers(("X-Auth-Reason" = String, description = "`missing`, `invalid`, `revoked`, `expired`, or `refreshable`: expired, and the request has a refresh token."))),
         (status = 503, description = "`NOT_READY` or `OVERLOADED`: the session cannot be verified now.", body = ErrorEnvelope),
     ),
     security(("bearer" = []), ("cookie" = []))

@@ -1,4 +1,7 @@
-//! The description of the HTTP API, made from the annotations of the handlers.
+//! The description of the HTTP API, made from the annotations of the handlers, and the files that are made from it.
+
+mod model;
+mod page;
 
 use std::{env, fs, path::Path};
 
@@ -10,7 +13,7 @@ use utoipa::{
     },
 };
 
-use crate::http::routes::{csrf, health, logout, verify};
+use crate::http::routes::{csrf, docs, health, logout, verify};
 
 #[derive(utoipa::OpenApi)]
 #[openapi(
@@ -29,7 +32,15 @@ use crate::http::routes::{csrf, health, logout, verify};
         csrf::csrf,
         verify::verify,
         health::healthz,
-        health::readyz
+        health::readyz,
+        docs::openapi,
+        docs::page
+    ),
+    tags(
+        (name = "logout", description = "Log out"),
+        (name = "verify", description = "Verify sessions, for proxies"),
+        (name = "health", description = "Health"),
+        (name = "documents", description = "Documents")
     ),
     modifiers(&SecuritySchemes)
 )]
@@ -40,7 +51,8 @@ struct SecuritySchemes;
 impl Modify for SecuritySchemes {
     fn modify(&self, openapi: &mut OpenApi) {
         let components = openapi.components.get_or_insert_default();
-        let bearer = Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build();
+        let bearer = Http::builder().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+        let bearer = bearer.description(Some("The access token of the Supabase session.")).build();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
         let cookie = ApiKeyValue::with_description(
             "sb-<project>-auth-token",
@@ -53,17 +65,20 @@ impl Modify for SecuritySchemes {
     }
 }
 
-#[test]
-fn openapi_json_has_the_annotations_of_every_handler() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/routes/docs/openapi.json");
-    let description = Description::openapi().to_pretty_json().unwrap() + "\n";
+/// Compares a file beside `docs.rs` with what the description makes of it, or writes the file.
+fn assert_is_current(file: &str, content: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/http/routes/docs").join(file);
     if env::var_os("UPDATE").is_some() {
-        fs::write(&path, description).unwrap();
+        fs::write(&path, content).unwrap();
     } else {
         let served = fs::read_to_string(&path).unwrap();
-        assert!(
-            served == description,
-            "run `UPDATE=1 cargo test openapi_json`, and commit the file"
-        );
+        assert!(served == content, "run `UPDATE=1 cargo test openapi_json`, and commit {file}");
     }
+}
+
+#[test]
+fn openapi_json_and_its_page_have_the_annotations_of_every_handler() {
+    let description = Description::openapi().to_pretty_json().unwrap();
+    assert_is_current("page.html", &page::page(&serde_json::from_str(&description).unwrap()));
+    assert_is_current("openapi.json", &(description + "\n"));
 }
