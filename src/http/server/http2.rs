@@ -28,7 +28,7 @@ const MAX_STREAMS: u32 = 32;
 const STREAM_WINDOW: u32 = 16 * 1024;
 /// The flow-control window of all requests on a connection together.
 const CONNECTION_WINDOW: u32 = 64 * 1024;
-/// The most octets of a response that wait in memory for the client. Only responses of `/docs` are larger.
+/// The most octets of a response that wait in memory for the client. Only `/docs` and `/openapi.json` are larger.
 const MAX_SEND_BUFFER: usize = 16 * 1024;
 /// The most streams that the client may reset before the gateway serves them, and the most that may break a rule.
 /// With more of them, the connection is closed (CVE-2023-44487, CVE-2025-8671).

@@ -17,8 +17,8 @@ use crate::http::client_addr::PeerAddress;
 /// to `net.core.somaxconn`.
 pub(crate) const BACKLOG: u16 = 1024;
 /// `SO_SNDBUF` in bytes. Linux reserves twice as much and counts its own overhead in it (socket(7)). Without
-/// this bound the kernel holds up to 4 MiB (`net.ipv4.tcp_wmem`) for a client that does not read. All responses
-/// but those of `/docs` are smaller.
+/// this bound the kernel holds up to 4 MiB (`net.ipv4.tcp_wmem`) for a client that does not read. Only `/docs` and
+/// `/openapi.json` are larger.
 const SEND_BUFFER: usize = 16 * 1024;
 /// `SO_RCVBUF` in bytes, also doubled by Linux. Without this bound the kernel holds up to `net.ipv4.tcp_rmem`
 /// of requests that a client sends before it reads its first response.

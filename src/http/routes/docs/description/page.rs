@@ -1,15 +1,14 @@
 //! The description as an HTML page.
 
+mod schema;
+
 use std::collections::BTreeMap;
 
 use axum::http::StatusCode;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use serde_json::Value;
 
-use super::model::{
-    Content, Header, OpenApi, Operation, Parameter, Response, Schema, SchemaOrReference,
-    SecurityScheme, Types,
-};
+use super::model::{Content, Header, OpenApi, Operation, Parameter, Response, SecurityScheme};
 
 const STYLE: &str = include_str!("../page.css");
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%3E\
@@ -74,7 +73,7 @@ pub(super) fn page(description: &OpenApi) -> String {
                     }
                     section aria-labelledby="bodies" {
                         h2 id="bodies" { "Bodies" }
-                        @for (name, schema) in &components.schemas { (schema_article(name, schema)) }
+                        @for (name, schema) in &components.schemas { (schema::article(name, schema)) }
                     }
                 }
             }
@@ -189,7 +188,7 @@ fn parameter(Parameter { name, location, description, required, schema }: &Param
             dt { code { (name) } }
             dd {
                 p class="quiet" {
-                    (location) ", " (types(schema)) @if *required { ", required" } @else { ", optional" }
+                    (location) ", " (schema::types(schema)) @if *required { ", required" } @else { ", optional" }
                 }
                 p { (text(description)) }
             }
@@ -226,63 +225,8 @@ fn header_item(name: &str, header: &Header) -> Markup {
 fn contents(contents: &BTreeMap<String, Content>) -> Markup {
     html! {
         @for (media_type, Content { schema, example }) in contents {
-            p class="quiet" { "Body: " (types(schema)) ", " code { (media_type) } }
+            p class="quiet" { "Body: " (schema::types(schema)) ", " code { (media_type) } }
             @if let Some(example) = example { (code_block(example)) }
-        }
-    }
-}
-
-fn schema_article(name: &str, schema: &Schema) -> Markup {
-    html! {
-        article id={ "body-" (name) } {
-            h3 { a href={ "#body-" (name) } { (name) } }
-            @if !schema.description.is_empty() { p { (text(&schema.description)) } }
-            dl {
-                @for (name, property) in &schema.properties {
-                    (property_item(name, property, schema.required.contains(name)))
-                }
-            }
-            @if let Some(example) = &schema.example { (code_block(example)) }
-        }
-    }
-}
-
-fn property_item(name: &str, property: &SchemaOrReference, is_required: bool) -> Markup {
-    let schema = match property {
-        SchemaOrReference::Schema(schema) => Some(schema),
-        SchemaOrReference::Reference(_) => None,
-    };
-    html! {
-        div {
-            dt { code { (name) } }
-            dd {
-                p class="quiet" { (types(property)) @if !is_required { ", optional" } }
-                @if let Some(Schema { description, example, .. }) = schema {
-                    @if !description.is_empty() { p { (text(description)) } }
-                    @if let Some(example) = example { p class="quiet" { "Example: " code { (example) } } }
-                }
-            }
-        }
-    }
-}
-
-/// The names of the types that a value may have. `null` is left out: it stands for an absent value.
-fn types(schema: &SchemaOrReference) -> Markup {
-    match schema {
-        SchemaOrReference::Reference(reference) => {
-            let name = reference.target.trim_start_matches("#/components/schemas/");
-            html! { a href={ "#body-" (name) } { (name) } }
-        }
-        SchemaOrReference::Schema(Schema { one_of, .. }) if !one_of.is_empty() => {
-            html! { @for schema in one_of { (types(schema)) } }
-        }
-        SchemaOrReference::Schema(Schema { types: Types::One(name), .. }) => {
-            html! { @if name != "null" { (name) } }
-        }
-        SchemaOrReference::Schema(Schema { types: Types::Several(names), .. }) => {
-            let names: Vec<&str> =
-                names.iter().map(String::as_str).filter(|name| *name != "null").collect();
-            html! { (names.join(" or ")) }
         }
     }
 }
