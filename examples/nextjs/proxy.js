@@ -25,7 +25,7 @@ export async function proxy(request) {
 }
 
 export const config = {
-  // Pages alone. In front of the gateway this would refresh the session that a logout is about to
-  // end, and set its cookies again beside the gateway's deletions. A form posts to /logout.
+  // For pages only. On the gateway's paths this function would refresh the session that a logout is
+  // about to end, and set its cookies again beside the gateway's deletions. A form posts to /logout.
   matcher: "/((?!api/auth/|auth/v1/|logout$|_next/static|_next/image|favicon.ico).*)",
 };

@@ -3,7 +3,7 @@ import { createLogout } from "logout-gateway-client";
 
 import { cookieOptions } from "./cookie-options";
 
-// One for the whole page, whoever asks.
+// Returns the one client of this page: @supabase/ssr creates it at the first call.
 export const browserClient = () => createBrowserClient(
   window.location.origin,
   process.env.NEXT_PUBLIC_SUPABASE_PUBLISHABLE_KEY,

@@ -5,7 +5,7 @@ import { cookieOptions } from "./cookie-options";
 
 const { GATEWAY_URL, SUPABASE_URL, NEXT_PUBLIC_SUPABASE_PUBLISHABLE_KEY } = process.env;
 
-// Who is signed in, or null.
+// Returns the claims of the signed-in user, or null.
 export async function signedIn() {
   const jar = await cookies();
   const supabase = createServerClient(SUPABASE_URL, NEXT_PUBLIC_SUPABASE_PUBLISHABLE_KEY, {
@@ -15,7 +15,7 @@ export async function signedIn() {
   });
   const { data: { session } } = await supabase.auth.getSession();
   if (!session) return null;
-  // A token outlives its session: getClaims alone would believe it for an hour after the logout.
+  // getClaims alone would accept the token until it expires, up to an hour after the logout.
   const verdict = await fetch(`${GATEWAY_URL}/api/auth/verify`, {
     headers: { Authorization: `Bearer ${session.access_token}` },
     cache: "no-store",

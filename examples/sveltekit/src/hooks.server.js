@@ -12,8 +12,8 @@ function serverBehind({ pathname }) {
 
 export async function handle({ event, resolve }) {
   const server = serverBehind(event.url);
-  // Before any Supabase client: it would refresh the session that a logout is about to end, and set
-  // its cookies again.
+  // Forward before a Supabase client is created: it would refresh the session that a logout is about
+  // to end, and set its cookies again.
   if (server) return forward(event, server);
 
   const fresh = {};
@@ -27,13 +27,13 @@ export async function handle({ event, resolve }) {
       },
     },
   });
-  // Refreshes a session that is about to expire; later no cookie could be set.
+  // Refreshes a session that is about to expire, while cookies can still be set.
   await event.locals.supabase.auth.getSession();
   const answer = await resolve(event);
-  // What an endpoint has fetched cannot be changed.
+  // Copy the response: the headers of one that an endpoint got from fetch are immutable.
   const response = new Response(answer.body, answer);
-  // Else the back button shows private pages after a logout. A page may say otherwise by itself, but
-  // not where a session was refreshed.
+  // Without this header the back button shows private pages after a logout. A page may set its own
+  // Cache-Control, but the headers of a refreshed session replace it.
   const kept = response.headers.get("Cache-Control") ?? "private, no-store";
   Object.entries({ "Cache-Control": kept, ...fresh })
     .forEach(([name, value]) => response.headers.set(name, value));

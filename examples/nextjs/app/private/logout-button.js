@@ -4,12 +4,12 @@ import { useEffect } from "react";
 
 import { browserClient, logOut } from "../../lib/browser";
 
-// A whole navigation, for the router would keep the private pages that it has seen.
+// Navigate fully: the client-side router caches the private pages that it has shown.
 const leave = (query = "") => window.location.assign(`/${query}`);
 
 export function LogoutButton() {
   useEffect(() => {
-    // Another tab logged out.
+    // Another tab has signed out.
     const { data } = browserClient().auth.onAuthStateChange((event) => {
       if (event === "SIGNED_OUT") leave();
     });

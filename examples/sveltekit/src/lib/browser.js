@@ -4,7 +4,7 @@ import { createLogout } from "logout-gateway-client";
 import { PUBLIC_SUPABASE_PUBLISHABLE_KEY } from "$app/env/public";
 import { cookieOptions } from "./cookie-options.js";
 
-// One for the whole page, whoever asks.
+// Returns the one client of this page: @supabase/ssr creates it at the first call.
 export const browserClient = () => createBrowserClient(
   window.location.origin,
   PUBLIC_SUPABASE_PUBLISHABLE_KEY,

@@ -1,5 +1,5 @@
-// What speaks of a connection, not of a request (RFC 9110, section 7.6.1), or of an encoding that
-// fetch has undone.
+// Headers that concern one connection (RFC 9110, section 7.6.1), or an encoding that fetch has
+// removed.
 const NOT_FORWARDED = [
   "connection", "content-encoding", "content-length", "expect", "host", "keep-alive",
   "transfer-encoding", "upgrade",

@@ -1,10 +1,10 @@
 import { GATEWAY_URL } from "$app/env/private";
 
-// Who is signed in, or null.
+// Returns the claims of the signed-in user, or null.
 export async function signedIn({ auth }) {
   const { data: { session } } = await auth.getSession();
   if (!session) return null;
-  // A token outlives its session: getClaims alone would believe it for an hour after the logout.
+  // getClaims alone would accept the token until it expires, up to an hour after the logout.
   const verdict = await fetch(`${GATEWAY_URL}/api/auth/verify`, {
     headers: { Authorization: `Bearer ${session.access_token}` },
   });
