@@ -39,9 +39,7 @@ pub(super) fn run(args: config::Args) -> ExitCode {
     let core_dumps = core_dumps::forbid();
     let Some(mut config) = parse_config(args) else { return ExitCode::from(USAGE_ERROR) };
     let passed = PassedSockets::take();
-    if let Ok(passed) = &passed {
-        passed.replace_addresses(&mut config.server);
-    }
+    let replaced = passed.as_ref().map(|passed| passed.replace_addresses(&mut config.server));
     let exporter = match config.logs.otlp_endpoint.as_ref().map(Exporter::new).transpose() {
         Ok(exporter) => exporter,
         Err(error) => {
@@ -59,6 +57,7 @@ pub(super) fn run(args: config::Args) -> ExitCode {
     }
     let warnings = config.warnings().into_iter().chain(config::unused_proxies(&config));
     let of_sockets = passed.iter().flat_map(PassedSockets::warnings);
+    let of_sockets = of_sockets.chain(replaced.into_iter().flatten());
     for warning in warnings.chain(of_sockets).chain(fd_limit::raise(&config.limits)) {
         warning.log();
     }

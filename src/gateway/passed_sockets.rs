@@ -5,7 +5,7 @@
 //! 2. A socket that the gateway cannot serve is an error: its clients would wait forever.
 //! 3. systemd keeps the sockets open and owns their files, so connections wait while the gateway restarts.
 
-use std::{fs, io, os::unix::fs::PermissionsExt as _};
+use std::{fs, io, mem, os::unix::fs::PermissionsExt as _};
 
 use listenfd::ListenFd;
 use socket2::SockRef;
@@ -74,14 +74,20 @@ impl PassedSockets {
     }
 
     /// Replaces the configured addresses by those of the passed sockets, for the log and for the warnings about weak
-    /// settings.
-    pub(crate) fn replace_addresses(&self, config: &mut ServerConfig) {
-        if let Some(public) = &self.public {
-            config.bind = public.address.clone();
+    /// settings. Returns a warning for each other address that it replaces: a proxy may still connect there.
+    pub(crate) fn replace_addresses(&self, config: &mut ServerConfig) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        if let Some(PassedSocket { address, .. }) = &self.public {
+            let replaced = mem::replace(&mut config.bind, address.clone());
+            warnings.extend(replaced_address("GATEWAY_BIND", &replaced, address));
         }
-        if let Some(admin) = &self.admin {
-            config.admin_bind = Some(admin.address.clone());
+        if let Some(PassedSocket { address, .. }) = &self.admin {
+            let replaced = config.admin_bind.replace(address.clone());
+            warnings.extend(
+                replaced.and_then(|it| replaced_address("GATEWAY_ADMIN_BIND", &it, address)),
+            );
         }
+        warnings
     }
 
     /// A warning for each unix socket to which every user may connect, as systemd makes them by default.
@@ -97,6 +103,18 @@ impl PassedSockets {
             is_open_to_all(file.permissions().mode()).then(|| Warning::new("LISTEN_FDS", message))
         })
     }
+}
+
+fn replaced_address(
+    variable: &'static str,
+    configured: &ListenAddress,
+    passed: &ListenAddress,
+) -> Option<Warning> {
+    let message = format!(
+        "systemd passed a socket with the address {passed}, so the gateway does not listen on {configured}: let proxies and \
+         `logout-gateway health` use the passed one, and set the variable to it; or disable the socket unit"
+    );
+    (configured != passed).then(|| Warning::new(variable, message))
 }
 
 impl PassedSocket {

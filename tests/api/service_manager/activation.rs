@@ -10,6 +10,7 @@ use std::{
 
 use logout_gateway::ListenAddress;
 use rstest::rstest;
+use serde_json::Value;
 
 use super::{passing, start_app};
 use crate::harness::{
@@ -48,6 +49,20 @@ async fn the_only_socket_is_the_public_listener_of_all_threads(#[case] names: Op
     let log = gateway.stop();
     let starting = log.lines.iter().find(|line| line["message"] == "starting").unwrap();
     assert_eq!(starting["GATEWAY_BIND"], address.to_string());
+    let is_warning = |line: &&Value| line["variable"] == "GATEWAY_BIND";
+    let warning = log.lines.iter().find(is_warning).unwrap().to_string();
+    assert!(warning.contains(&bind) && warning.contains(&address.to_string()), "{warning}");
+}
+
+#[tokio::test]
+async fn a_socket_with_the_configured_address_is_no_warning() {
+    let app = start_app().await;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let bind = listener.local_addr().unwrap().to_string();
+    let command = passing(vec![listener.into()], Some("public"));
+    let environment = [("GATEWAY_BIND", &*bind)];
+    let log = GatewayProcess::start_with_command(command, &app, &environment).await.stop();
+    assert!(log.lines.iter().all(|line| line["variable"] != "GATEWAY_BIND"), "{}", log.text);
 }
 
 #[rstest]
