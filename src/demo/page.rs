@@ -23,7 +23,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 
 const FILES: [(&str, HeaderValue, &str); 6] = [
     ("/", HTML, include_str!("page/index.html")),
-    ("/demo.css", CSS, include_str!("page/demo.css")),
+    ("/demo.css", CSS, concat!(include_str!("../page.css"), include_str!("page/demo.css"))),
     ("/demo.js", JAVASCRIPT, include_str!("page/demo.js")),
     ("/demo-session.js", JAVASCRIPT, include_str!("page/demo-session.js")),
     ("/demo-view.js", JAVASCRIPT, include_str!("page/demo-view.js")),

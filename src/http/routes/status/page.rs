@@ -16,7 +16,8 @@ use crate::{
 };
 
 /// The style sheet of the page.
-pub(super) const STYLE: &str = include_str!("status.css");
+pub(super) const STYLE: &str =
+    concat!(include_str!("../../../page.css"), include_str!("status.css"));
 /// The number of seconds until the browser reloads the page.
 const REFRESH: u8 = 10;
 /// The columns of the table of failures.

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::model::{Content, Header, OpenApi, Operation, Parameter, Response, SecurityScheme};
 
-const STYLE: &str = include_str!("../page.css");
+const STYLE: &str = concat!(include_str!("../../../../page.css"), include_str!("../page.css"));
 const ICON: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 8 8'%3E\
      %3Crect width='8' height='8' rx='2' fill='%231f5fbf'/%3E%3C/svg%3E";
 /// The elements that begin a line of the file, so that a change of the description changes few lines of it.
