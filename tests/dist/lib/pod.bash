@@ -11,6 +11,8 @@ binary=$2
 public=$(cat "$pod/public")
 make_work_directory
 ip link set lo up
+# ADDRESS of pod.py.
+ip address add 192.0.2.2/32 dev lo
 
 # In this mount namespace alone: the container's binary, its secrets, and its names of other containers.
 mount -t tmpfs -o mode=755 tmpfs /run

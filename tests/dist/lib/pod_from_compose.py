@@ -14,6 +14,7 @@ import sys
 import yaml
 
 from memory import MIB, worst_case
+from pod import ADDRESS
 
 folder, file, pod = (pathlib.Path(argument) for argument in sys.argv[1:])
 variables = dict(line.split("=", 1) for line in (folder / ".env").read_text().splitlines())
@@ -55,9 +56,11 @@ for name in service["secrets"]:
     os.chown(target, source.stat().st_uid, source.stat().st_gid)
     check(source.read_text().strip() not in file.read_text(), f"the file has the value of {name}")
 
-[port] = service["ports"]
-container_port = port.rsplit(":", 1)[1]
-check(port.startswith("127.0.0.1:"), "the port is open to other machines")
+published = {}
+for port in service["ports"]:
+    host, host_port, container_port = port.split(":")
+    check(host == "127.0.0.1", f"port {host_port} is open to other machines")
+    published[host_port] = f"http://{ADDRESS}:{container_port}"
 [volume] = service["volumes"]
 name, mount = volume.split(":")
 check(name in compose["volumes"], "the volume is not a named one")
@@ -73,7 +76,8 @@ def write(name, lines):
 write("env", [f"{name}={value}" for name, value in env.items()])
 write("args", ["serve"])
 write("health", health)
-write("urls", [])
+# Through the published ports, from outside the container.
+write("urls", [f"{published['8080']}/readyz", f"{published['9090']}/", f"{published['9090']}/metrics"])
 write("routes", [])
-write("public", [f"http://127.0.0.1:{container_port}"])
+write("public", [published["8080"]])
 write("volume", [mount])

@@ -14,6 +14,7 @@ import sys
 import yaml
 
 from memory import MIB, worst_case
+from pod import ADDRESS
 
 manifests, secrets, pod = (pathlib.Path(argument) for argument in sys.argv[1:])
 objects = [document for document in yaml.safe_load_all(manifests.read_text()) if document]
@@ -93,7 +94,7 @@ for item in source["items"]:
     path.chmod(source["defaultMode"])
     check(value not in str(deployment), f"the Deployment has the value of {item['key']}")
 
-urls = [f"http://127.0.0.1:{ports[get['port']]}{get['path']}" for get in (
+urls = [f"http://{ADDRESS}:{ports[get['port']]}{get['path']}" for get in (
     container["livenessProbe"]["httpGet"], container["readinessProbe"]["httpGet"])]
 for each in of_kind("ServiceMonitor"):
     selector = each["spec"]["selector"]["matchLabels"]
@@ -101,9 +102,9 @@ for each in of_kind("ServiceMonitor"):
     check(service["metadata"]["labels"][each["spec"]["jobLabel"]] == "logout-gateway", "the job has another name")
     [endpoint] = each["spec"]["endpoints"]
     [port] = [port for port in service["spec"]["ports"] if port["name"] == endpoint["port"]]
-    urls.append(f"http://127.0.0.1:{ports[port['targetPort']]}{endpoint['path']}")
+    urls.append(f"http://{ADDRESS}:{ports[port['targetPort']]}{endpoint['path']}")
 routes = [
-    f"http://127.0.0.1:{ports['http']}{path['path']}"
+    f"http://{ADDRESS}:{ports['http']}{path['path']}"
     for each in of_kind("Ingress") for rule in each["spec"]["rules"] for path in rule["http"]["paths"]
 ]
 
@@ -116,6 +117,6 @@ write("env", [f"{name}={value}" for name, value in env.items()])
 write("args", container["args"])
 write("urls", urls)
 write("routes", routes)
-write("public", [f"http://127.0.0.1:{ports['http']}"])
+write("public", [f"http://{ADDRESS}:{ports['http']}"])
 if "store" in volumes:
     write("volume", [mounts["store"]])
