@@ -9,7 +9,10 @@
 pod=$1
 binary=$2
 public=$(cat "$pod/public")
+make_work_directory
 ip link set lo up
+# ADDRESS of pod.py.
+ip address add 192.0.2.2/32 dev lo
 
 # In this mount namespace alone: the container's binary, its secrets, and its names of other containers.
 mount -t tmpfs -o mode=755 tmpfs /run
@@ -29,8 +32,8 @@ fi
 
 start "$work/mock.log" "$binary" mock --bind 127.0.0.1:9999 --alg HS256
 start "$work/redis.log" redis-server --bind 127.0.0.1 --port 6379 --save '' --dir "$work"
-eventually "$work/redis.log" redis-cli ping
-eventually "$work/mock.log" curl -sSf http://127.0.0.1:9999/auth/v1/health
+wait_until redis-cli ping
+wait_until curl -sSf http://127.0.0.1:9999/auth/v1/health
 # GoTrue's container has no prefix /auth/v1.
 cat >"$work/nginx.conf" <<NGINX
 daemon off;
@@ -46,7 +49,7 @@ http {
 }
 NGINX
 start "$work/nginx.log" nginx -c "$work/nginx.conf"
-eventually "$work/nginx.log" curl -sSf http://127.0.0.2:9999/health
+wait_until curl -sSf http://127.0.0.2:9999/health
 
 mapfile -t environment <"$pod/env"
 mapfile -t arguments <"$pod/args"
@@ -61,36 +64,22 @@ container=(
 start "$work/gateway.log" "${container[@]}" "${arguments[@]}"
 gateway=$!
 while read -r url; do
-	eventually "$work/gateway.log" curl -sSf "$url"
+	wait_until curl -sSf "$url"
 	ok "200 from $url"
 done <"$pod/urls"
 if [ -e "$pod/health" ]; then
 	mapfile -t health <"$pod/health"
-	eventually "$work/gateway.log" "${container[@]}" "${health[@]}"
+	wait_until "${container[@]}" "${health[@]}"
 	ok "the health check logout-gateway ${health[*]} succeeds in the container"
 fi
-"${container[@]}" check >"$work/check" 2>&1 || {
-	cat "$work/check" >&2
-	fail 'logout-gateway check failed in the container'
-}
+"${container[@]}" check >"$work/check.log" 2>&1 || fail 'logout-gateway check failed in the container'
 ok 'logout-gateway check succeeds in the container'
 while read -r route; do
 	[ "$(curl -sS -o "$work/body" -w '%{http_code}' "$route")" != 404 ] || fail "there is no route $route"
 	ok "the gateway has the route $route"
 done <"$pod/routes"
 
-token=$(curl -sSf http://127.0.0.1:9999/auth/v1/signup -H 'Content-Type: application/json' \
-	-d '{"email":"ada@example.com","password":"correct horse"}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/')
-sessions() {
-	curl -sSf http://127.0.0.1:9999/mock/sessions | grep -o '"id"' | wc -l
-}
-[ "$(sessions)" = 1 ] || fail 'there is no session before the logout'
-answer=$(curl -sS -i -X POST "$public/api/auth/logout" -H "Authorization: Bearer $token")
-grep -qi '^x-logout-outcome: revoked' <<<"$answer" || {
-	cat "$work/gateway.log" >&2
-	fail "the logout was answered: $answer"
-}
-[ "$(sessions)" = 0 ] || fail 'the session is valid after the logout'
+check_logout http://127.0.0.1:9999 "$public"
 [ "$(curl -sS -o "$work/body" -w '%{http_code}' "$public/api/auth/verify" -H "Authorization: Bearer $token")" = 401 ] ||
 	fail 'verify accepts the token of an ended session'
 ok 'a logout ends the session, and verify refuses its token'

@@ -1,8 +1,7 @@
 """Checks the Compose file of logout-gateway, and describes its container for pod.bash.
 
 Usage: pod_from_compose.py <folder> <file> <pod>
-<folder> is that of the stack, with its .env and secrets. <pod> is the directory to write: see pod_from_manifests.py;
-health has the arguments of the health check.
+<folder> is that of the stack, with its .env and secrets. <pod> is the directory to write: see pod.py.
 """
 
 import os
@@ -13,15 +12,10 @@ import sys
 
 import yaml
 
-from memory import MIB, worst_case
+from pod import ADDRESS, MIB, check, check_memory, write_lines
 
 folder, file, pod = (pathlib.Path(argument) for argument in sys.argv[1:])
 variables = dict(line.split("=", 1) for line in (folder / ".env").read_text().splitlines())
-
-
-def check(condition, message):
-    if not condition:
-        sys.exit(f"{file}: {message}")
 
 
 def value_of(match):
@@ -44,7 +38,7 @@ check(service["security_opt"] == ["no-new-privileges:true"], "privileges can gro
 
 env = {name: "" if value is None else str(value) for name, value in service["environment"].items()}
 limit = int(re.fullmatch(r"(\d+)m", service["mem_limit"])[1]) * MIB
-check(limit >= worst_case(env), f"the memory limit is {limit}, and clients can take {worst_case(env)}")
+check_memory(limit, env)
 
 for name in service["secrets"]:
     source = folder / compose["secrets"][name]["file"]
@@ -55,9 +49,11 @@ for name in service["secrets"]:
     os.chown(target, source.stat().st_uid, source.stat().st_gid)
     check(source.read_text().strip() not in file.read_text(), f"the file has the value of {name}")
 
-[port] = service["ports"]
-container_port = port.rsplit(":", 1)[1]
-check(port.startswith("127.0.0.1:"), "the port is open to other machines")
+published = {}
+for port in service["ports"]:
+    host, host_port, container_port = port.split(":")
+    check(host == "127.0.0.1", f"port {host_port} is open to other machines")
+    published[host_port] = f"http://{ADDRESS}:{container_port}"
 [volume] = service["volumes"]
 name, mount = volume.split(":")
 check(name in compose["volumes"], "the volume is not a named one")
@@ -65,15 +61,11 @@ check(name in compose["volumes"], "the volume is not a named one")
 check([kind, program] == ["CMD", "logout-gateway"], "the health check needs a shell, or another program")
 check(service["stop_grace_period"] == "20s", "the container is killed before the gateway has stopped")
 
-
-def write(name, lines):
-    (pod / name).write_text("".join(f"{line}\n" for line in lines))
-
-
-write("env", [f"{name}={value}" for name, value in env.items()])
-write("args", ["serve"])
-write("health", health)
-write("urls", [])
-write("routes", [])
-write("public", [f"http://127.0.0.1:{container_port}"])
-write("volume", [mount])
+write_lines(pod / "env", [f"{name}={value}" for name, value in env.items()])
+write_lines(pod / "args", ["serve"])
+write_lines(pod / "health", health)
+# Through the published ports, from outside the container.
+write_lines(pod / "urls", [f"{published['8080']}/readyz", f"{published['9090']}/", f"{published['9090']}/metrics"])
+write_lines(pod / "routes", [])
+write_lines(pod / "public", [published["8080"]])
+write_lines(pod / "volume", [mount])

@@ -1,9 +1,8 @@
 """Checks a Deployment of logout-gateway and the objects around it, and describes its pod for pod.bash.
 
 Usage: pod_from_manifests.py <manifests.yaml> <secrets> <pod>
-<secrets> is a directory with the values of an existing Secret, by their keys. <pod> is the directory to write:
-env, args, urls that must answer 200, routes that must exist, public, the URL of the public listener, root/ with the
-files of the mounted Secret, and volume, the path of the store's volume if there is one.
+<secrets> is a directory with the values of an existing Secret, by their keys. <pod> is the directory to write: see
+pod.py.
 """
 
 import os
@@ -13,7 +12,7 @@ import sys
 
 import yaml
 
-from memory import MIB, worst_case
+from pod import ADDRESS, MIB, check, check_memory, write_lines
 
 manifests, secrets, pod = (pathlib.Path(argument) for argument in sys.argv[1:])
 objects = [document for document in yaml.safe_load_all(manifests.read_text()) if document]
@@ -21,11 +20,6 @@ objects = [document for document in yaml.safe_load_all(manifests.read_text()) if
 
 def of_kind(kind):
     return [each for each in objects if each["kind"] == kind]
-
-
-def check(condition, message):
-    if not condition:
-        sys.exit(f"{manifests}: {message}")
 
 
 [deployment] = of_kind("Deployment")
@@ -67,7 +61,7 @@ hook = container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("s
 check(spec["terminationGracePeriodSeconds"] >= hook + drain + 2, "the pod is killed before the gateway has stopped")
 
 limit = int(re.fullmatch(r"(\d+)Mi", container["resources"]["limits"]["memory"])[1]) * MIB
-check(limit >= worst_case(env), f"the memory limit is {limit}, and clients can take {worst_case(env)}")
+check_memory(limit, env)
 
 # The hardening.
 check(spec["securityContext"]["seccompProfile"]["type"] == "RuntimeDefault", "no seccomp profile")
@@ -93,7 +87,7 @@ for item in source["items"]:
     path.chmod(source["defaultMode"])
     check(value not in str(deployment), f"the Deployment has the value of {item['key']}")
 
-urls = [f"http://127.0.0.1:{ports[get['port']]}{get['path']}" for get in (
+urls = [f"http://{ADDRESS}:{ports[get['port']]}{get['path']}" for get in (
     container["livenessProbe"]["httpGet"], container["readinessProbe"]["httpGet"])]
 for each in of_kind("ServiceMonitor"):
     selector = each["spec"]["selector"]["matchLabels"]
@@ -101,21 +95,16 @@ for each in of_kind("ServiceMonitor"):
     check(service["metadata"]["labels"][each["spec"]["jobLabel"]] == "logout-gateway", "the job has another name")
     [endpoint] = each["spec"]["endpoints"]
     [port] = [port for port in service["spec"]["ports"] if port["name"] == endpoint["port"]]
-    urls.append(f"http://127.0.0.1:{ports[port['targetPort']]}{endpoint['path']}")
+    urls.append(f"http://{ADDRESS}:{ports[port['targetPort']]}{endpoint['path']}")
 routes = [
-    f"http://127.0.0.1:{ports['http']}{path['path']}"
+    f"http://{ADDRESS}:{ports['http']}{path['path']}"
     for each in of_kind("Ingress") for rule in each["spec"]["rules"] for path in rule["http"]["paths"]
 ]
 
-
-def write(name, lines):
-    (pod / name).write_text("".join(f"{line}\n" for line in lines))
-
-
-write("env", [f"{name}={value}" for name, value in env.items()])
-write("args", container["args"])
-write("urls", urls)
-write("routes", routes)
-write("public", [f"http://127.0.0.1:{ports['http']}"])
+write_lines(pod / "env", [f"{name}={value}" for name, value in env.items()])
+write_lines(pod / "args", container["args"])
+write_lines(pod / "urls", urls)
+write_lines(pod / "routes", routes)
+write_lines(pod / "public", [f"http://{ADDRESS}:{ports['http']}"])
 if "store" in volumes:
-    write("volume", [mounts["store"]])
+    write_lines(pod / "volume", [mounts["store"]])

@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
 # The checks of tests/dist/systemd, which runs this script as a service of the systemd that it boots.
-set -euo pipefail
-# shellcheck source=tests/dist/lib/session.bash
-. "$(dirname "$0")/session.bash"
+# shellcheck source=tests/dist/lib/checks.bash
+. "$(dirname "$0")/checks.bash"
 work=/run/checks
 mkdir "$work"
 trap '[ -e /checks/passed ] || journalctl --quiet --no-pager --output=cat --lines=20' EXIT
@@ -182,7 +181,7 @@ check_sockets() {
 	ok "systemd: $1 starts by a connection, and its sockets outlive it"
 }
 
-logout-gateway mock >"$work/mock.log" 2>&1 &
+start "$work/mock.log" logout-gateway mock
 wait_until curl -sSf "$mock/auth/v1/health"
 check_missing_secret
 check_service
