@@ -85,6 +85,12 @@ lint: ## Formatting, lints, documentation and, where it is installed, cargo-deny
 soak: ## 200,000 requests while GoTrue fails at random: some five minutes
 	cargo bench --locked --bench soak
 
+.PHONY: bench-instructions
+bench-instructions: ## Instructions of each request, beside the baseline; BINARY=<path> counts another build
+	@tests/install-missing valgrind python3
+	test -n "$$BINARY" || cargo build --locked --release
+	python3 -B benches/instructions/count.py
+
 run: ## The gateway, configured by the environment
 	cargo run --locked --release -- serve
 
@@ -101,4 +107,4 @@ fuzz: ## Every fuzz target for a minute; SECONDS=10 for less time, TARGETS=token
 	done
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
