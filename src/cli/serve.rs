@@ -56,8 +56,8 @@ pub(super) fn run(args: config::Args) -> ExitCode {
         );
     }
     let warnings = config.warnings().into_iter().chain(config::unused_proxies(&config));
-    let of_sockets = passed.iter().flat_map(PassedSockets::warnings);
-    let of_sockets = of_sockets.chain(replaced.into_iter().flatten());
+    let of_sockets =
+        passed.iter().flat_map(PassedSockets::warnings).chain(replaced.into_iter().flatten());
     for warning in warnings.chain(of_sockets).chain(fd_limit::raise(&config.limits)) {
         warning.log();
     }

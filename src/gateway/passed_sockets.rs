@@ -83,9 +83,8 @@ impl PassedSockets {
         }
         if let Some(PassedSocket { address, .. }) = &self.admin {
             let replaced = config.admin_bind.replace(address.clone());
-            warnings.extend(
-                replaced.and_then(|it| replaced_address("GATEWAY_ADMIN_BIND", &it, address)),
-            );
+            let warning = |replaced| replaced_address("GATEWAY_ADMIN_BIND", &replaced, address);
+            warnings.extend(replaced.and_then(warning));
         }
         warnings
     }
@@ -105,16 +104,20 @@ impl PassedSockets {
     }
 }
 
+/// The warning that a passed socket replaces the address of `variable`; `None` if both have the same address.
 fn replaced_address(
     variable: &'static str,
-    configured: &ListenAddress,
+    replaced: &ListenAddress,
     passed: &ListenAddress,
 ) -> Option<Warning> {
+    if replaced == passed {
+        return None;
+    }
     let message = format!(
-        "systemd passed a socket with the address {passed}, so the gateway does not listen on {configured}: let proxies and \
+        "systemd passed a socket with the address {passed}, so the gateway does not listen on {replaced}: let proxies and \
          `logout-gateway health` use the passed one, and set the variable to it; or disable the socket unit"
     );
-    (configured != passed).then(|| Warning::new(variable, message))
+    Some(Warning::new(variable, message))
 }
 
 impl PassedSocket {
