@@ -2,12 +2,13 @@
 
 use std::{
     fs::{self, File},
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::{Child, Command, Stdio},
 };
 
 use tempfile::TempDir;
+use uuid::Uuid;
 
 use super::eventually;
 
@@ -29,10 +30,10 @@ impl ServerProcess {
     /// Starts the program with the command that `command` returns for a directory and an address, and waits
     /// until the program listens on that address.
     pub async fn start(name: &str, command: impl Fn(&Path, SocketAddr) -> Command) -> Self {
-        // Another process may take the free port before the program listens. Try again on another port then.
+        // Another process may take the free port before the program listens. Try again with another address then.
         let mut log = String::new();
         for _ in 0..5 {
-            let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+            let address = TcpListener::bind((own_address(), 0)).unwrap().local_addr().unwrap();
             let folder = tempfile::tempdir().unwrap();
             let stderr = File::create(folder.path().join("log")).unwrap();
             let mut command = command(folder.path(), address);
@@ -59,4 +60,14 @@ impl ServerProcess {
         eventually(&format!("{name} listens or has ended"), settled).await;
         !ended
     }
+}
+
+/// A random address of the loopback network 127.0.0.0/8, which no other server has. Caddy shares its port with other
+/// processes (`SO_REUSEPORT`): with one address for all, two tests that choose the same free port would get each
+/// other's requests.
+fn own_address() -> Ipv4Addr {
+    let [first, second, third, ..] = Uuid::new_v4().into_bytes();
+    // No octet of 0 or 255: these stand for a network or a broadcast.
+    let [first, second, third] = [first, second, third].map(|octet| octet.clamp(1, 254));
+    Ipv4Addr::new(127, first, second, third)
 }
