@@ -191,7 +191,8 @@ check_logout() {
 	shift
 	token=$(sign_up "$mock")
 	equal "the session's status before the logout" "$(session_status "$mock" "$token")" 200
-	answer=$(curl -sS -X POST -H "Authorization: Bearer $token" "${@:1:$#-1}" "${!#}/api/auth/logout")
+	answer=$(curl -sS -D "$work/logout.head" -X POST -H "Authorization: Bearer $token" "${@:1:$#-1}" "${!#}/api/auth/logout")
 	equal "the answer to the logout" "$answer" '{"data":{"success":true}}'
+	contain "the head of the answer" "$(tr 'A-Z\r' 'a-z ' <"$work/logout.head")" 'x-logout-outcome: revoked '
 	equal "the session's status after the logout" "$(session_status "$mock" "$token")" 403
 }
