@@ -86,9 +86,9 @@ soak: ## 200,000 requests while GoTrue fails at random: some five minutes
 	cargo bench --locked --bench soak
 
 .PHONY: bench-instructions
-bench-instructions: ## Instructions of each request, beside the baseline; BINARY=<path> counts another build
+bench-instructions: ## Instructions of each request, beside the baseline; GATEWAY_BINARY=<path> counts another build
 	@tests/install-missing valgrind python3
-	test -n "$$BINARY" || cargo build --locked --release
+	test -n "$$GATEWAY_BINARY" || cargo build --locked --release
 	python3 -B benches/instructions/count.py
 
 run: ## The gateway, configured by the environment

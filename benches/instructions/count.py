@@ -3,7 +3,7 @@
     make bench-instructions             exits with 1 if a case needs over 3 % more than the baseline
     UPDATE=1 make bench-instructions    writes the counts into baseline.json
 
-BINARY names the binary to count, by default target/release/logout-gateway. CONTRIBUTING.md says how to read the result.
+GATEWAY_BINARY names the binary to count, by default target/release/logout-gateway. CONTRIBUTING.md says how to read the result.
 It is a Python script because Debian's python3 has all that it needs: a Rust client would have to be built first.
 """
 
@@ -26,7 +26,7 @@ ALLOWED_PERCENT = 3
 
 
 def main():
-    binary = Path(os.environ.get("BINARY") or ROOT / "target/release/logout-gateway").resolve()
+    binary = Path(os.environ.get("GATEWAY_BINARY") or ROOT / "target/release/logout-gateway").resolve()
     check_machine()
     shutil.rmtree(OUTPUT, ignore_errors=True)
     OUTPUT.mkdir(parents=True)
