@@ -1,6 +1,6 @@
 //! GoTrue's certificate is signed by a certificate authority that only the operator knows.
 
-use std::{fs, path::Path};
+use std::{fs, net::IpAddr, path::Path};
 
 use gotrue_mock::TEST_SECRET;
 use tempfile::TempDir;
@@ -20,9 +20,9 @@ pub(super) struct PrivateTls {
 impl PrivateTls {
     pub(super) async fn start(app: &TestApp) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        create_certificates(directory.path());
         let (own, mock) = (directory.path().display(), app.mock.url());
         let server = ServerProcess::start("nginx", |folder, address| {
+            create_certificates(directory.path(), address.ip());
             let server = format!(
                 "listen {address} ssl; ssl_certificate {own}/server.pem;
                 ssl_certificate_key {own}/server.key; location / {{ proxy_pass {mock}; }}"
@@ -42,11 +42,13 @@ impl PrivateTls {
     }
 }
 
-/// Writes the authority's certificate `ca.pem`, and `server.pem` with `server.key` for 127.0.0.1.
-fn create_certificates(folder: &Path) {
-    let extensions = "[req]\ndistinguished_name = name\n[name]\n\
+/// Writes the authority's certificate `ca.pem`, and `server.pem` with `server.key` for `address`.
+fn create_certificates(folder: &Path, address: IpAddr) {
+    let extensions = format!(
+        "[req]\ndistinguished_name = name\n[name]\n\
         [ca]\nbasicConstraints = critical, CA:TRUE\nkeyUsage = critical, keyCertSign\n\
-        [server]\nbasicConstraints = CA:FALSE\nsubjectAltName = IP:127.0.0.1\n";
+        [server]\nbasicConstraints = CA:FALSE\nsubjectAltName = IP:{address}\n"
+    );
     fs::write(folder.join("openssl.cnf"), extensions).unwrap();
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -config openssl.cnf";
     openssl(
