@@ -20,8 +20,10 @@ check_missing_secret() {
 	echo "SUPABASE_URL=$mock" >/etc/logout-gateway/logout-gateway.env
 	! systemctl start logout-gateway.service 2>/dev/null || fail "the service starts without its secret"
 	[ "$(property logout-gateway.service ExecMainStatus)" = 243 ] || fail "the status is not 243/CREDENTIALS"
-	systemctl stop logout-gateway.service
-	ok "systemd: without the secret the service does not start (243/CREDENTIALS)"
+	# Without RestartPreventExitStatus=, this would be activating: systemd waits for the next try.
+	equal "the state without a secret" "$(property logout-gateway.service ActiveState)" failed
+	equal "the number of restarts" "$(property logout-gateway.service NRestarts)" 0
+	ok "systemd: without the secret the service does not start (243/CREDENTIALS), and is not tried again"
 }
 
 check_service() {
