@@ -68,7 +68,7 @@ examples: ## The apps of examples/, built and driven in Chromium, and those that
 		(cd examples/$$app && PATH="$(CURDIR)/examples/drive/node_modules/.bin:$$PATH" npm test) || exit 1; \
 	done
 
-dist: ## Everything that is shipped, for x86_64 and aarch64, in dist/: a quarter of an hour or more
+dist: ## Everything that is shipped, for x86_64 and aarch64, in dist/: half an hour with two cores
 	packaging/dist
 
 test-dist: ## What make dist has built: in empty roots, as packages, images, charts and npm packages

@@ -53,7 +53,7 @@ impl GoTrue {
         let supabase = &config.supabase;
         let base = &supabase.gotrue_url;
         Ok(Self {
-            transport: Transport::new(config.upstream.egress_proxy.as_ref(), metrics)?,
+            transport: Transport::new(base, config.upstream.egress_proxy.as_ref(), metrics)?,
             urls: Urls {
                 logout_local: logout_url(base, Scope::Local),
                 logout_others: logout_url(base, Scope::Others),

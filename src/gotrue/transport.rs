@@ -9,7 +9,7 @@ use std::{
 };
 
 use backon::{ExponentialBuilder, Retryable};
-use reqwest::{Client, Proxy, redirect};
+use reqwest::{Client, Proxy, Url, redirect};
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
@@ -96,7 +96,9 @@ impl From<Unanswered> for Refusal {
 }
 
 impl Transport {
+    /// `gotrue_url` decides whether the certificates of the system are read.
     pub(super) fn new(
+        gotrue_url: &Url,
         egress_proxy: Option<&EgressProxy>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, HttpClientError> {
@@ -107,6 +109,15 @@ impl Transport {
         let client = match egress_proxy {
             Some(proxy) => client.proxy(Proxy::all(proxy.url())?),
             None => client,
+        };
+        let uses_tls = gotrue_url.scheme() == "https"
+            || egress_proxy.is_some_and(|proxy| proxy.url().starts_with("https:"));
+        let client = if uses_tls {
+            client
+        } else {
+            // The system's certificates are not needed, and without any the client could not be built: the gateway
+            // also runs in an empty root.
+            client.tls_certs_only([])
         };
         let http = client
             // GoTrue does not redirect, so a server that does must not get the token.

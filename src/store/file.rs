@@ -12,6 +12,7 @@ mod opening;
 mod queue;
 mod records;
 mod tables;
+mod upgrade;
 mod writer;
 
 use std::{
@@ -22,7 +23,7 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use redb::{DatabaseError, ReadableDatabase as _};
+use redb::{DatabaseError, ReadableDatabase as _, TableError};
 use tokio::task::spawn_blocking;
 use uuid::Uuid;
 
@@ -30,8 +31,9 @@ use self::{
     error::FileError,
     failures::newest_failures,
     opening::{explain, open_read_only},
-    queue::{QueueSummary, entries_by_due},
-    tables::{DUE, FAILURES, QUEUE, STATES, Tables},
+    queue::{QueueSummary, all_entries},
+    tables::{FAILURES, QUEUE, STATES, Tables},
+    upgrade::FORMER_FAILURES,
     writer::{Loaded, Writer},
 };
 use super::{
@@ -127,10 +129,15 @@ impl FileStore {
 /// Reads the failure log and the queue while another process may have the file open.
 fn read_only(path: &Path) -> Result<StoreContents, FileError> {
     let transaction = open_read_only(path)?.begin_read()?;
-    let failures = newest_failures(&transaction.open_table(FAILURES)?, usize::MAX)?;
-    let (due, queue) = (transaction.open_table(DUE)?, transaction.open_table(QUEUE)?);
-    let states = transaction.open_table(STATES)?;
-    let entries = entries_by_due(&due, &queue, &states, usize::MAX)?;
+    let failures = match transaction.open_table(FAILURES) {
+        // No gateway of this release has opened the file so far.
+        Err(TableError::TableDoesNotExist(_)) => {
+            newest_failures(&transaction.open_table(FORMER_FAILURES)?, usize::MAX)?
+        }
+        failures => newest_failures(&failures?, usize::MAX)?,
+    };
+    let (queue, states) = (transaction.open_table(QUEUE)?, transaction.open_table(STATES)?);
+    let entries = all_entries(&queue, &states)?;
     Ok(StoreContents { failures, entries: Some(entries) })
 }
 

@@ -8,6 +8,7 @@ mod cut_offs;
 mod disk;
 mod durable;
 mod earlier_release;
+mod earlier_tables;
 mod failures;
 mod first_release;
 mod list;

@@ -19,7 +19,8 @@ use super::{
     error::FileError,
     queue::QueueSummary,
     records::RecordError,
-    tables::{SESSIONS_OF_USER, Tables, has_unknown_tables},
+    tables::Tables,
+    upgrade::upgrade,
 };
 
 /// The size of redb's page cache. It can be small, because tokens are checked against the list in memory and
@@ -75,16 +76,11 @@ fn builder() -> Builder {
 pub(super) fn opened(path: &Path) -> Result<Opened, FileError> {
     let database = open_when_released(path)?;
     let transaction = database.begin_write()?;
-    if has_unknown_tables(&transaction)? {
-        return Err(RecordError::LaterRelease.into());
-    }
-    transaction.delete_table(SESSIONS_OF_USER)?;
-    let mut tables = Tables::open(&transaction)?;
-    tables.upgrade_queue()?;
-    tables.upgrade_failures()?;
+    upgrade(&transaction)?;
+    let tables = Tables::open(&transaction)?;
     let (list, queue) = (tables.load()?, tables.summary()?);
     drop(tables);
-    // Commit the tables that `Tables::open` created, and the upgrades.
+    // Commit the upgrade, and the tables of a new file, which `Tables::open` created.
     transaction.commit()?;
     Ok(Opened { database, list, queue })
 }

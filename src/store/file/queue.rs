@@ -19,8 +19,11 @@ use uuid::Uuid;
 pub(super) use self::summary::QueueSummary;
 use super::{
     error::FileError,
-    records::{RecordError, decode_entry, decode_json, encode_entry, encode_json},
-    tables::Tables,
+    records::{
+        RecordError, decode_entry, decode_json, decode_time_key, encode_entry, encode_json,
+        time_key,
+    },
+    tables::{NO_VALUE, Tables},
 };
 use crate::{
     clock::after,
@@ -87,18 +90,30 @@ impl Tables<'_> {
         let id = entry.id.as_u128();
         let record = encode_entry(entry)?;
         self.queue.insert(id, &*record)?;
-        self.queued.insert((entry.queued_at.as_millisecond(), id), ())?;
         self.write_state(id, &StoredState::of(entry))?;
-        self.count_for_user(entry, record.len() as u64)?;
-        self.add_to_totals(entry, |total| total + record.len() as u64, |count| count + 1)
+        self.index_record(entry, record.len() as u64)
+    }
+
+    /// Adds an entry, whose record has `bytes` bytes, to the tables that do not depend on the entry's tries.
+    fn index_record(&mut self, entry: &QueueEntry, bytes: u64) -> Result<(), FileError> {
+        self.queued.insert(time_key(entry.queued_at, entry.id.as_u128()), NO_VALUE)?;
+        self.count_for_user(entry, bytes)?;
+        self.add_to_totals(entry, |total| total + bytes, |count| count + 1)
+    }
+
+    /// Adds an entry to the tables that are sorted by a time of its state.
+    fn index_state(&mut self, id: u128, state: &StoredState) -> Result<(), FileError> {
+        self.due.insert(time_key(state.due, id), NO_VALUE)?;
+        self.failed.insert(time_key(state.failed_at, id), NO_VALUE)?;
+        Ok(())
     }
 
     fn remove_entry(&mut self, entry: &QueueEntry) -> Result<(), FileError> {
         let id = entry.id.as_u128();
         let removed = self.queue.remove(id)?.map_or(0, |record| record.value().len() as u64);
-        self.queued.remove((entry.queued_at.as_millisecond(), id))?;
-        self.due.remove((entry.due.as_millisecond(), id))?;
-        self.failed.remove((entry.failed_at.as_millisecond(), id))?;
+        self.queued.remove(time_key(entry.queued_at, id))?;
+        self.due.remove(time_key(entry.due, id))?;
+        self.failed.remove(time_key(entry.failed_at, id))?;
         self.states.remove(id)?;
         self.entries_of_user.remove((entry.user_id.as_u128(), id))?;
         self.changed = true;
@@ -109,12 +124,11 @@ impl Tables<'_> {
     /// Writes the state of an entry, and updates the tables that are sorted by a time of the state.
     fn write_state(&mut self, id: u128, state: &StoredState) -> Result<(), FileError> {
         if let Some(known) = self.state(id)? {
-            self.due.remove((known.due.as_millisecond(), id))?;
-            self.failed.remove((known.failed_at.as_millisecond(), id))?;
+            self.due.remove(time_key(known.due, id))?;
+            self.failed.remove(time_key(known.failed_at, id))?;
         }
         self.states.insert(id, &*encode_json(state)?)?;
-        self.due.insert((state.due.as_millisecond(), id), ())?;
-        self.failed.insert((state.failed_at.as_millisecond(), id), ())?;
+        self.index_state(id, state)?;
         self.changed = true;
         Ok(())
     }
@@ -173,7 +187,11 @@ impl Tables<'_> {
     }
 
     pub(super) fn entries(&self, most: usize) -> Result<Vec<QueueEntry>, FileError> {
-        entries_by_due(&self.due, &self.queue, &self.states, most)
+        let mut entries = Vec::new();
+        for line in self.due.iter()?.take(most) {
+            entries.extend(self.entry(decode_time_key(line?.0.value()).1)?);
+        }
+        Ok(entries)
     }
 }
 
@@ -188,16 +206,16 @@ fn entry(
     Ok(Some(state.into_entry(decode_entry(record.value())?)))
 }
 
-pub(super) fn entries_by_due(
-    due: &impl ReadableTable<(i64, u128), ()>,
+/// Returns all entries in the order of their due times. Reads no table that the files of earlier releases do not
+/// have in this form.
+pub(super) fn all_entries(
     queue: &impl ReadableTable<u128, &'static [u8]>,
     states: &impl ReadableTable<u128, &'static [u8]>,
-    most: usize,
 ) -> Result<Vec<QueueEntry>, FileError> {
     let mut entries = Vec::new();
-    for line in due.iter()?.take(most) {
-        let (_, id) = line?.0.value();
-        entries.extend(entry(queue, states, id)?);
+    for line in queue.iter()? {
+        entries.extend(entry(queue, states, line?.0.value())?);
     }
+    entries.sort_by_key(|entry| (entry.due, entry.id));
     Ok(entries)
 }

@@ -8,11 +8,11 @@ use jiff::Timestamp;
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
-    clock::from_unix_seconds,
+    clock::{from_unix_milliseconds, from_unix_seconds},
     store::entry::{QueueEntry, v1::EntryV1},
 };
 
-/// The version byte of revocations, failures, and states of queued logouts.
+/// The version byte of all values but the records of queued logouts.
 const VERSION: u8 = 1;
 /// The version byte of the records of queued logouts. Version 1 is read only when the file is opened.
 const ENTRY_VERSION: u8 = 2;
@@ -47,6 +47,61 @@ pub(super) fn decode_times<const TIMES: usize>(
     value: &[u8],
 ) -> Result<[Timestamp; TIMES], RecordError> {
     Ok(decode_numbers(value)?.map(from_unix_seconds))
+}
+
+/// The key of a line in a table that is sorted by time: the time in milliseconds since the Unix epoch, and the
+/// id of an entry. The milliseconds are shifted to begin at 0, because the keys have no sign: times before 1970
+/// come first.
+pub(super) fn time_key(time: Timestamp, id: u128) -> (u128, u128) {
+    (time.as_millisecond().abs_diff(i64::MIN).into(), id)
+}
+
+/// Decodes the time and the id of [`time_key`].
+pub(super) fn decode_time_key((time, id): (u128, u128)) -> (Timestamp, u128) {
+    let milliseconds = u64::try_from(time).unwrap_or(u64::MAX);
+    (from_unix_milliseconds(i64::MIN.saturating_add_unsigned(milliseconds)), id)
+}
+
+/// Encodes a total of the queue.
+pub(super) fn encode_total(total: u64) -> Vec<u8> {
+    encode_numbers([total.cast_signed()])
+}
+
+/// Decodes what [`encode_total`] encoded.
+pub(super) fn decode_total(value: &[u8]) -> Result<u64, RecordError> {
+    decode_numbers(value).map(|[total]| total.cast_unsigned())
+}
+
+/// What an entry of the queue takes of its user's share of the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ShareOfEntry {
+    pub(super) session: u128,
+    /// The size of the record in bytes.
+    pub(super) bytes: u64,
+    pub(super) is_stale: bool,
+}
+
+impl ShareOfEntry {
+    pub(super) fn encode(self) -> Vec<u8> {
+        let mut octets = vec![VERSION];
+        octets.extend(self.session.to_be_bytes());
+        octets.extend(self.bytes.to_be_bytes());
+        octets.push(self.is_stale.into());
+        octets
+    }
+
+    pub(super) fn decode(value: &[u8]) -> Result<Self, RecordError> {
+        let octets = content(value, VERSION)?;
+        let (session, octets) = octets.split_first_chunk().ok_or(RecordError::Damaged)?;
+        let (bytes, octets) = octets.split_first_chunk().ok_or(RecordError::Damaged)?;
+        let is_stale = match octets {
+            [0] => false,
+            [1] => true,
+            _ => return Err(RecordError::Damaged),
+        };
+        let (session, bytes) = (u128::from_be_bytes(*session), u64::from_be_bytes(*bytes));
+        Ok(Self { session, bytes, is_stale })
+    }
 }
 
 fn encode_numbers<const NUMBERS: usize>(numbers: [i64; NUMBERS]) -> Vec<u8> {
@@ -108,6 +163,37 @@ mod tests {
             [1, 0, 0, 0, 0, 0, 0, 1, 2],
             "existing files have this encoding"
         );
+    }
+
+    #[test]
+    fn keys_are_in_the_order_of_their_times() {
+        let times = [Timestamp::MIN, from_unix_milliseconds(-1), Timestamp::UNIX_EPOCH];
+        let times = [&times[..], &[from_unix_milliseconds(1_800_000_000_000)]].concat();
+        let keys: Vec<_> = times.iter().map(|time| time_key(*time, 7)).collect();
+        assert!(keys.is_sorted());
+        for (key, time) in keys.iter().zip(times) {
+            assert_eq!(decode_time_key(*key), (time, 7));
+        }
+        assert_eq!(
+            time_key(Timestamp::UNIX_EPOCH, 7),
+            (1 << 63, 7),
+            "existing files have this key"
+        );
+    }
+
+    #[test]
+    fn shares_and_totals_are_read_as_they_were_written() {
+        let share = ShareOfEntry { session: 1 << 120, bytes: 258, is_stale: true };
+        let encoded = share.encode();
+        assert_eq!(encoded.len(), 26, "existing files have this encoding");
+        assert_eq!(ShareOfEntry::decode(&encoded), Ok(share));
+        for value in [&encoded[..25], &[&encoded[..25], &[2]].concat(), &[&*encoded, &[0]].concat()]
+        {
+            assert_eq!(ShareOfEntry::decode(value), Err(RecordError::Damaged));
+        }
+        let later = [&[2], &encoded[1..]].concat();
+        assert_eq!(ShareOfEntry::decode(&later), Err(RecordError::LaterRelease));
+        assert_eq!(decode_total(&encode_total(u64::MAX)), Ok(u64::MAX));
     }
 
     #[test]

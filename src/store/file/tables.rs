@@ -1,8 +1,10 @@
-//! The tables of the store's file. A queued logout is in all tables of the queue or in none. Times in keys
-//! are in milliseconds since the Unix epoch.
+//! The tables of the store's file. A queued logout is in all tables of the queue or in none.
+//!
+//! redb compiles its code anew for each pair of key and value types, tens of kilobytes a time. So all tables
+//! have one of two pairs: [`SingleKeyTable`] or [`PairKeyTable`]. Sets have empty values.
 
 use jiff::Timestamp;
-use redb::{ReadableTable, Table, TableDefinition, TableHandle, WriteTransaction};
+use redb::{ReadableTable, Table, TableDefinition, WriteTransaction};
 use uuid::Uuid;
 
 use super::{
@@ -11,52 +13,59 @@ use super::{
         list::{CutOff, RevocationEntry, RevocationList, UserCutOffs},
     },
     error::FileError,
-    records::{decode_json, decode_times, encode_times},
+    records::{
+        RecordError, ShareOfEntry, decode_json, decode_time_key, decode_times, encode_times,
+    },
 };
 
+pub(super) type SingleKeyTable<'t> = Table<'t, u128, &'static [u8]>;
+pub(super) type PairKeyTable<'t> = Table<'t, (u128, u128), &'static [u8]>;
+type SingleKey = TableDefinition<'static, u128, &'static [u8]>;
+type PairKey = TableDefinition<'static, (u128, u128), &'static [u8]>;
+
+/// The value of each key in a table that is a set of keys.
+pub(super) const NO_VALUE: &[u8] = &[];
+
 /// Ended sessions. Key: session. Value: the entry's `until`.
-const SESSIONS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sessions");
+pub(super) const SESSIONS: SingleKey = TableDefinition::new("sessions");
 /// Cut-offs. Key: user and spared session, zero for none. Value: `before` and `until` of the cut-off.
-const CUT_OFFS: TableDefinition<'_, (u128, u128), &[u8]> = TableDefinition::new("cut_offs");
+pub(super) const CUT_OFFS: PairKey = TableDefinition::new("cut_offs");
 /// Records of queued logouts, by entry id.
-pub(super) const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
+pub(super) const QUEUE: SingleKey = TableDefinition::new("queue");
 /// States of queued logouts, by entry id. Each try changes the state.
-pub(super) const STATES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue_states");
-/// Queued logouts in the order of their due times. Key: due time and entry id.
-pub(super) const DUE: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("due");
-/// Queued logouts in the order of queueing. Key: time of queueing and entry id.
-const QUEUED: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("queued");
-/// Queued logouts in the order of their last failures. Key: time of the last failure, 0 for none, and entry
-/// id.
-const FAILED: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("queue_failed");
-/// Queued logouts by user. Key: user and entry id. Value: the session, the size of the record in bytes, and
-/// whether the entry is stale.
-const ENTRIES_OF_USER: TableDefinition<'_, (u128, u128), (u128, u64, bool)> =
-    TableDefinition::new("queue_of_user");
-/// A table of an earlier release; opening the file deletes it.
-pub(super) const SESSIONS_OF_USER: TableDefinition<'_, (u128, u128), u64> =
-    TableDefinition::new("queue_sessions");
-/// Totals of the queue, by the numbers of `usage::Total`.
-const TOTALS: TableDefinition<'_, u8, u64> = TableDefinition::new("queue_totals");
+pub(super) const STATES: SingleKey = TableDefinition::new("queue_states");
+/// Queued logouts in the order of their due times. Key: `records::time_key` of the due time and the entry id.
+pub(super) const DUE: PairKey = TableDefinition::new("queue_by_due_time");
+/// Queued logouts in the order of queueing. Key: `records::time_key` of the time of queueing and the entry id.
+pub(super) const QUEUED: PairKey = TableDefinition::new("queue_by_age");
+/// Queued logouts in the order of their last failures. Key: `records::time_key` of the time of the last
+/// failure, 1970 for none, and the entry id.
+pub(super) const FAILED: PairKey = TableDefinition::new("queue_by_failure");
+/// Queued logouts by user. Key: user and entry id. Value: a [`ShareOfEntry`].
+pub(super) const ENTRIES_OF_USER: PairKey = TableDefinition::new("queue_by_user");
+/// Totals of the queue, by the numbers of `usage::Total`. Value: a number.
+pub(super) const TOTALS: SingleKey = TableDefinition::new("queue_sums");
 /// The failure log, by consecutive number.
-pub(super) const FAILURES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("failures");
+pub(super) const FAILURES: SingleKey = TableDefinition::new("failure_log");
 /// An index of the failure log. Key: user and number of the failure.
-const FAILURES_OF_USER: TableDefinition<'_, (u128, u64), ()> =
-    TableDefinition::new("failures_of_user");
+pub(super) const FAILURES_OF_USER: PairKey = TableDefinition::new("failure_log_by_user");
+
+/// The key of a cut-off in the file, and the cut-off, or the error if it cannot be read.
+type StoredCutOff = ((u128, u128), Result<CutOff, RecordError>);
 
 /// All tables, opened in one transaction.
 pub(super) struct Tables<'t> {
-    sessions: Table<'t, u128, &'static [u8]>,
-    cut_offs: Table<'t, (u128, u128), &'static [u8]>,
-    pub(super) queue: Table<'t, u128, &'static [u8]>,
-    pub(super) states: Table<'t, u128, &'static [u8]>,
-    pub(super) due: Table<'t, (i64, u128), ()>,
-    pub(super) queued: Table<'t, (i64, u128), ()>,
-    pub(super) failed: Table<'t, (i64, u128), ()>,
-    pub(super) entries_of_user: Table<'t, (u128, u128), (u128, u64, bool)>,
-    pub(super) totals: Table<'t, u8, u64>,
-    pub(super) failures: Table<'t, u64, &'static [u8]>,
-    pub(super) failures_of_user: Table<'t, (u128, u64), ()>,
+    sessions: SingleKeyTable<'t>,
+    cut_offs: PairKeyTable<'t>,
+    pub(super) queue: SingleKeyTable<'t>,
+    pub(super) states: SingleKeyTable<'t>,
+    pub(super) due: PairKeyTable<'t>,
+    pub(super) queued: PairKeyTable<'t>,
+    pub(super) failed: PairKeyTable<'t>,
+    pub(super) entries_of_user: PairKeyTable<'t>,
+    pub(super) totals: SingleKeyTable<'t>,
+    pub(super) failures: SingleKeyTable<'t>,
+    pub(super) failures_of_user: PairKeyTable<'t>,
     /// Whether the transaction has changed anything and needs a commit.
     pub(super) changed: bool,
 }
@@ -104,8 +113,12 @@ impl<'t> Tables<'t> {
             });
         }
         for line in self.due.iter()? {
-            self.entry(line?.0.value().1)?;
+            self.entry(decode_time_key(line?.0.value()).1)?;
         }
+        for line in self.entries_of_user.iter()? {
+            ShareOfEntry::decode(line?.1.value())?;
+        }
+        self.usage()?;
         for line in self.failures.iter()? {
             decode_json::<Failure>(line?.1.value())?;
         }
@@ -140,15 +153,12 @@ impl<'t> Tables<'t> {
         spared: Option<Uuid>,
         added: CutOff,
     ) -> Result<(), FileError> {
-        let all = (user.as_u128(), 0)..=(user.as_u128(), u128::MAX);
         let mut folded = UserCutOffs::default();
-        for line in self.cut_offs.range(all.clone())? {
-            let (key, value) = line?;
-            let [before, until] = decode_times(value.value())?;
-            folded.fold(spared_session(key.value().1), CutOff { before, until });
+        for (key, cut_off) in self.cut_offs_of(user)? {
+            folded.fold(spared_session(key.1), cut_off?);
+            self.cut_offs.remove(key)?;
         }
         folded.fold(spared, added);
-        self.cut_offs.retain_in(all, |_, _| false)?;
         for entry in folded.entries(user) {
             if let RevocationEntry::CutOff { spared, before, until, .. } = entry {
                 let key = (user.as_u128(), spared.map_or(0, |session| session.as_u128()));
@@ -156,6 +166,16 @@ impl<'t> Tables<'t> {
             }
         }
         Ok(())
+    }
+
+    fn cut_offs_of(&self, user: Uuid) -> Result<Vec<StoredCutOff>, FileError> {
+        let all = (user.as_u128(), 0)..=(user.as_u128(), u128::MAX);
+        let lines = self.cut_offs.range(all)?.map(|line| {
+            let (key, value) = line?;
+            let times = decode_times(value.value());
+            Ok((key.value(), times.map(|[before, until]| CutOff { before, until })))
+        });
+        lines.collect()
     }
 
     fn session(&self, key: u128) -> Result<Option<[Timestamp; 1]>, FileError> {
@@ -180,10 +200,11 @@ impl<'t> Tables<'t> {
                     }
                 }
                 RevocationEntry::CutOff { user, .. } => {
-                    let all = (user.as_u128(), 0)..=(user.as_u128(), u128::MAX);
-                    self.cut_offs.retain_in(all, |_, value| {
-                        decode_times(value).map_or(true, |[_, until]: [Timestamp; 2]| until > now)
-                    })?;
+                    for (key, cut_off) in self.cut_offs_of(user)? {
+                        if cut_off.is_ok_and(|cut_off| cut_off.until <= now) {
+                            self.cut_offs.remove(key)?;
+                        }
+                    }
                     self.changed = true;
                 }
             }
@@ -195,25 +216,4 @@ impl<'t> Tables<'t> {
 /// Decodes the id of a spared session; zero stands for none.
 fn spared_session(id: u128) -> Option<Uuid> {
     (id != 0).then(|| Uuid::from_u128(id))
-}
-
-/// Whether the file has a table that this release does not know.
-pub(super) fn has_unknown_tables(transaction: &WriteTransaction) -> Result<bool, FileError> {
-    let known = [
-        SESSIONS.name(),
-        CUT_OFFS.name(),
-        QUEUE.name(),
-        STATES.name(),
-        DUE.name(),
-        QUEUED.name(),
-        FAILED.name(),
-        ENTRIES_OF_USER.name(),
-        SESSIONS_OF_USER.name(),
-        TOTALS.name(),
-        FAILURES.name(),
-        FAILURES_OF_USER.name(),
-    ];
-    let mut tables = transaction.list_tables()?;
-    let unknown = tables.any(|table| !known.contains(&table.name()));
-    Ok(unknown || transaction.list_multimap_tables()?.next().is_some())
 }

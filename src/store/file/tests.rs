@@ -8,7 +8,11 @@ use std::{
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 use tokio::time::{Instant, timeout};
 
-use super::{records::RecordError, *};
+use super::{
+    records::{RecordError, time_key},
+    tables::NO_VALUE,
+    *,
+};
 use crate::{
     clock::{elapsed, from_unix_milliseconds as at, from_unix_seconds},
     outcome::Scope,
@@ -106,7 +110,7 @@ async fn unreadable_entries_and_ids_without_an_entry_block_no_lease() {
     }
     let contradictory = store.transact("test", |tables| {
         for id in 1..5 {
-            tables.due.insert((1, id), ())?;
+            tables.due.insert(time_key(at(1), id), NO_VALUE)?;
         }
         tables.queue.insert(4, &[2, b'{', b'}'][..])?;
         tables.changed = true;

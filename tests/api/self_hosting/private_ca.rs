@@ -100,3 +100,14 @@ async fn without_ssl_cert_file_check_and_the_log_name_the_certificate_and_the_va
     let line = lines.find(|line| line["level"] == "WARN").unwrap().to_string();
     assert!(line.contains("certificate") && line.contains("SSL_CERT_FILE"), "{line}");
 }
+
+#[tokio::test]
+async fn a_gateway_without_certificates_starts_beside_a_gotrue_without_tls() {
+    let app = start_gotrue().await;
+    let none = tempfile::NamedTempFile::new().unwrap();
+    let environment = [("SSL_CERT_FILE", none.path().to_str().unwrap())];
+    let gateway = GatewayProcess::start(&app, &environment).await;
+    let tokens = app.sign_up();
+    let reply = gateway.request("POST", "/logout").bearer(&tokens.access_token).send().await;
+    assert_success(&reply, "/logout", tokens.user_id, "revoked");
+}

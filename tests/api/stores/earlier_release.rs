@@ -7,7 +7,7 @@ use logout_gateway::internals::{
     outcome::Scope,
     queue::entry::{NEVER, QueueEntry},
 };
-use redb::{Database, ReadableTable as _, TableDefinition};
+use redb::{Database, ReadableTable as _, TableDefinition, TableHandle as _};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -20,8 +20,7 @@ use super::{
 use crate::harness::RedisServer;
 
 const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
-const OF_USER: TableDefinition<'_, (u128, u128), (u128, u64, bool)> =
-    TableDefinition::new("queue_of_user");
+const DUE: TableDefinition<'_, (i64, u128), ()> = TableDefinition::new("due");
 /// Key 0 has the bytes of all entries, key 1 the number of stale entries, and key 2 the bytes of stale
 /// entries.
 const TOTALS: TableDefinition<'_, u8, u64> = TableDefinition::new("queue_totals");
@@ -82,10 +81,19 @@ async fn a_file_of_the_previous_release_is_read_and_counted() {
     {
         let database = Database::open(path).unwrap();
         let transaction = database.begin_write().unwrap();
-        transaction.delete_table(OF_USER).unwrap();
+        for table in transaction.list_tables().unwrap() {
+            // The earlier release had these tables under other names.
+            if table.name().starts_with("queue_by_")
+                || table.name().starts_with("failure_log")
+                || table.name() == "queue_sums"
+            {
+                transaction.delete_table(table).unwrap();
+            }
+        }
         {
             let mut queue = transaction.open_table(QUEUE).unwrap();
             let mut sessions = transaction.open_table(SESSIONS).unwrap();
+            let mut due = transaction.open_table(DUE).unwrap();
             let mut lengths = Vec::new();
             for entry in &entries {
                 let id = entry.id.as_u128();
@@ -94,6 +102,7 @@ async fn a_file_of_the_previous_release_is_read_and_counted() {
                 lengths.push(json.len() as u64 + 1);
                 let key = (entry.user_id.as_u128(), entry.session_id.as_u128());
                 sessions.insert(key, 1).unwrap();
+                due.insert((0, id), ()).unwrap();
             }
             let mut totals = transaction.open_table(TOTALS).unwrap();
             totals.insert(0, lengths.iter().sum::<u64>()).unwrap();

@@ -148,11 +148,12 @@ async fn a_record_of_a_later_release_is_not_reported_as_damage() {
     const SESSIONS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("sessions");
     const CUT_OFFS: TableDefinition<'_, (u128, u128), &[u8]> = TableDefinition::new("cut_offs");
     const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
-    const FAILURES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("failures");
+    const FAILURES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("failure_log");
     const UNKNOWN: TableDefinition<'_, u64, u64> = TableDefinition::new("unknown");
-    const CHANGED: TableDefinition<'_, u64, u64> = TableDefinition::new("failures");
+    const CHANGED: TableDefinition<'_, u64, u64> = TableDefinition::new("failure_log");
+    const FORMER: TableDefinition<'_, u64, u64> = TableDefinition::new("due");
     const VALUE: &[u8] = &[3, b'{', b'}'];
-    let changes: [(&str, Change); 6] = [
+    let changes: [(&str, Change); 7] = [
         ("a session", |t| drop(t.open_table(SESSIONS).unwrap().insert(1, VALUE).unwrap())),
         ("a cut-off", |t| drop(t.open_table(CUT_OFFS).unwrap().insert((1, 1), VALUE).unwrap())),
         ("an entry", |t| drop(t.open_table(QUEUE).unwrap().insert(1, VALUE).unwrap())),
@@ -162,6 +163,7 @@ async fn a_record_of_a_later_release_is_not_reported_as_damage() {
             assert!(t.delete_table(FAILURES).unwrap());
             drop(t.open_table(CHANGED).unwrap());
         }),
+        ("a table with a name of an earlier release", |t| drop(t.open_table(FORMER).unwrap())),
     ];
     for (what, change) in changes {
         let (_directory, path) = path();

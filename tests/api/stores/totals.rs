@@ -59,9 +59,8 @@ pub(super) async fn totals(address: &StoreAddress) -> Totals {
 
 fn of_file(path: &std::path::Path) -> Totals {
     const QUEUE: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue");
-    const TOTALS: TableDefinition<'_, u8, u64> = TableDefinition::new("queue_totals");
-    const OF_USER: TableDefinition<'_, (u128, u128), (u128, u64, bool)> =
-        TableDefinition::new("queue_of_user");
+    const TOTALS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("queue_sums");
+    const OF_USER: TableDefinition<'_, (u128, u128), &[u8]> = TableDefinition::new("queue_by_user");
     let mut builder = Database::builder();
     builder.set_concurrency_mode(ConcurrencyMode::SingleWriter);
     let database = builder.open_read_only(path).unwrap();
@@ -75,13 +74,20 @@ fn of_file(path: &std::path::Path) -> Totals {
         stored.entries += 1;
     }
     let totals = transaction.open_table(TOTALS).unwrap();
-    let total = |key: u8| totals.get(key).unwrap().map_or(0, |value| value.value());
+    let number = |octets: &[u8]| u64::from_be_bytes(octets.try_into().unwrap());
+    let total = |key: u128| {
+        totals
+            .get(key)
+            .unwrap()
+            .map_or(0, |value| number(value.value().strip_prefix(&[1]).unwrap()))
+    };
     (stored.bytes, stored.stale_entries, stored.stale_bytes) = (total(0), total(1), total(2));
     for line in transaction.open_table(OF_USER).unwrap().iter().unwrap() {
         let (key, value) = line.unwrap();
-        let ((user, id), (session, bytes, stale)) = (key.value(), value.value());
-        let key = (Uuid::from_u128(user), Uuid::from_u128(id));
-        stored.of_users.insert(key, (Uuid::from_u128(session), bytes, stale));
+        let ((user, id), share) = (key.value(), value.value().strip_prefix(&[1]).unwrap());
+        let session = Uuid::from_slice(&share[..16]).unwrap();
+        let of_user = (session, number(&share[16..24]), share[24..] == [1]);
+        stored.of_users.insert((Uuid::from_u128(user), Uuid::from_u128(id)), of_user);
     }
     Totals { stored, actual }
 }

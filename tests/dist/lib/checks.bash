@@ -116,12 +116,24 @@ mount_root() {
 
 # What is tested
 
-# Sets $binary: the one that BINARY names, or that of cargo build.
+# Sets $binary: the one that GATEWAY_BINARY names, or that of cargo build.
 need_binary() {
-	binary=$(realpath "${BINARY:-target/debug/logout-gateway}")
+	binary=$(realpath "${GATEWAY_BINARY:-target/debug/logout-gateway}")
 	if [ ! -x "$binary" ]; then
-		echo "$binary is missing: run cargo build --locked, or name a binary in BINARY" >&2
+		echo "$binary is missing: run cargo build --locked, or name a binary in GATEWAY_BINARY" >&2
 		exit 2
+	fi
+}
+
+# Sets $units, the directory of the systemd units, and $sysusers, the file that makes their user: those of the unpacked
+# package in PACKAGE_ROOT, or the checkout's.
+# shellcheck disable=SC2034 # the scripts use sysusers
+need_units() {
+	units=packaging/linux
+	sysusers=packaging/linux/logout-gateway.sysusers
+	if [ -n "${PACKAGE_ROOT:-}" ]; then
+		units=$PACKAGE_ROOT/usr/lib/systemd/system
+		sysusers=$PACKAGE_ROOT/usr/lib/sysusers.d/logout-gateway.conf
 	fi
 }
 
@@ -152,10 +164,9 @@ check_machine() {
 	esac
 }
 
-# Installs the binary $binary and the systemd units in the root tree $1.
+# Installs the binary $binary and the systemd units of $units in the root tree $1.
 install_units() {
-	local units=$1/usr/lib/systemd/system
-	cp -a packaging/linux/*.service packaging/linux/*.socket packaging/linux/*.service.d "$units"
+	cp -a "$units"/*.service "$units"/*.socket "$units"/*.service.d "$1/usr/lib/systemd/system"
 	install -m755 "$binary" "$1/usr/bin/logout-gateway"
 }
 

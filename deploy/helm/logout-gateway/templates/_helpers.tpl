@@ -78,6 +78,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if not $items.GATEWAY_SECRET }}
 {{- fail "GATEWAY_SECRET is missing: set secret.existingSecret, or secret.values.GATEWAY_SECRET (openssl rand -base64 32)" }}
 {{- end }}
+{{- if contains "/OWNER/" .Values.image.repository }}
+{{- fail "image.repository has the placeholder OWNER: set it to the repository to which you pushed the image" }}
+{{- end }}
 {{- $shared := eq .Values.store.type "redis" }}
 {{- if and $shared (not $items.GATEWAY_STORE) }}
 {{- fail "store.type is redis, and secret.values.GATEWAY_STORE is missing: set it to redis://… or rediss://…" }}

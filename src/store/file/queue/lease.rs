@@ -6,10 +6,17 @@ use jiff::Timestamp;
 use redb::ReadableTable as _;
 
 use super::{
-    super::{error::FileError, tables::Tables},
+    super::{
+        error::FileError,
+        records::{decode_time_key, time_key},
+        tables::Tables,
+    },
     StoredState,
 };
-use crate::{clock::after, store::entry::MAX_RETRY_AFTER, store::entry::QueueEntry};
+use crate::{
+    clock::after,
+    store::entry::{MAX_RETRY_AFTER, NEVER, QueueEntry},
+};
 
 /// The most entries that one lease considers in each of two orders: by due time, and by time of the last
 /// failure.
@@ -33,8 +40,8 @@ impl Tables<'_> {
             let entry = match self.entry(id) {
                 Ok(Some(entry)) => entry,
                 Ok(None) => {
-                    self.due.remove((due, id))?;
-                    self.failed.remove((failed_at, id))?;
+                    self.due.remove(time_key(due, id))?;
+                    self.failed.remove(time_key(failed_at, id))?;
                     self.changed = true;
                     continue;
                 }
@@ -52,10 +59,11 @@ impl Tables<'_> {
     /// Makes entries due now that are due more than [`MAX_RETRY_AFTER`] from now: only a wrong clock sets
     /// such a time.
     fn reset_wrong_due_times(&mut self, now: Timestamp) -> Result<(), FileError> {
-        let latest = after(now, MAX_RETRY_AFTER).as_millisecond();
+        // No entry has the greatest id, so the range begins after the latest time.
+        let latest = time_key(after(now, MAX_RETRY_AFTER), u128::MAX);
         let misdated: Vec<u128> = self
             .due
-            .range((latest.saturating_add(1), 0)..)?
+            .range(latest..)?
             .take(MAX_RESET)
             .map(|line| line.map(|(key, _)| key.value().1))
             .collect::<Result<_, _>>()?;
@@ -67,21 +75,23 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Returns due entries as (time of the last failure, due time, id), with times in milliseconds since the
-    /// Unix epoch. Considers [`MAX_CANDIDATES`] entries by due time, and as many by time of the last failure,
-    /// so that entries which fail again and again do not hide others.
-    fn due_by_failure(&self, now: Timestamp) -> Result<BTreeSet<(i64, i64, u128)>, FileError> {
-        let now = now.as_millisecond();
+    /// Returns due entries as (time of the last failure, due time, id). Considers [`MAX_CANDIDATES`] entries
+    /// by due time, and as many by time of the last failure, so that entries which fail again and again do not
+    /// hide others.
+    fn due_by_failure(
+        &self,
+        now: Timestamp,
+    ) -> Result<BTreeSet<(Timestamp, Timestamp, u128)>, FileError> {
         let mut found = BTreeSet::new();
-        for line in self.due.range(..=(now, u128::MAX))?.take(MAX_CANDIDATES) {
-            let (due, id) = line?.0.value();
-            let failed_at = self.state(id)?.map_or(0, |state| state.failed_at.as_millisecond());
+        for line in self.due.range(..=time_key(now, u128::MAX))?.take(MAX_CANDIDATES) {
+            let (due, id) = decode_time_key(line?.0.value());
+            let failed_at = self.state(id)?.map_or(NEVER, |state| state.failed_at);
             found.insert((failed_at, due, id));
         }
         for line in self.failed.iter()?.take(MAX_CANDIDATES) {
-            let (failed_at, id) = line?.0.value();
-            if let Some(state) = self.state(id)?.filter(|state| state.due.as_millisecond() <= now) {
-                found.insert((failed_at, state.due.as_millisecond(), id));
+            let (failed_at, id) = decode_time_key(line?.0.value());
+            if let Some(state) = self.state(id)?.filter(|state| state.due <= now) {
+                found.insert((failed_at, state.due, id));
             }
         }
         Ok(found)

@@ -9,7 +9,7 @@ use redb::{ReadableTable as _, ReadableTableMetadata as _};
 use crate::{
     clock::{after, from_unix_milliseconds},
     store::entry::MAX_RETRY_AFTER,
-    store::file::{error::FileError, tables::Tables},
+    store::file::{error::FileError, records::decode_time_key, tables::Tables},
 };
 
 /// The number of entries, and the earliest and latest of their times.
@@ -65,9 +65,10 @@ impl Tables<'_> {
     /// Summarizes the queue as this transaction sees it.
     pub(in crate::store::file) fn summary(&self) -> Result<QueueSummary, FileError> {
         let len = usize::try_from(self.queue.len()?).unwrap_or(usize::MAX);
-        let first_due = self.due.first()?.map_or(i64::MAX, |(line, _)| line.value().0);
-        let last_due = self.due.last()?.map_or(i64::MIN, |(line, _)| line.value().0);
-        let oldest = self.queued.first()?.map_or(NEVER, |(line, _)| line.value().0);
+        let time = |key: (u128, u128)| decode_time_key(key).0.as_millisecond();
+        let first_due = self.due.first()?.map_or(i64::MAX, |(line, _)| time(line.value()));
+        let last_due = self.due.last()?.map_or(i64::MIN, |(line, _)| time(line.value()));
+        let oldest = self.queued.first()?.map_or(NEVER, |(line, _)| time(line.value()));
         Ok(QueueSummary {
             len: len.into(),
             first_due: first_due.into(),

@@ -2,22 +2,41 @@
 
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
-use super::super::{error::FileError, records::decode_any_entry, tables::Tables};
+use super::{
+    super::{
+        error::FileError,
+        records::{RecordError, decode_any_entry},
+        tables::Tables,
+    },
+    StoredState,
+};
 use crate::store::entry::QueueEntry;
 
 impl Tables<'_> {
-    /// Rewrites a queue of the first release: merges the entries of the same session and scope into one.
-    pub(in crate::store::file) fn upgrade_queue(&mut self) -> Result<(), FileError> {
-        if self.states.len()? == self.queue.len()? {
-            return self.upgrade_counts();
-        }
+    /// Whether the queue has the format of the first release, which had no states.
+    pub(in crate::store::file) fn has_first_releases_queue(&self) -> Result<bool, FileError> {
+        Ok(self.states.len()? != self.queue.len()?)
+    }
+
+    /// Decodes all entries of a queue of the first release, the oldest first.
+    pub(in crate::store::file) fn first_releases_entries(
+        &self,
+    ) -> Result<Vec<QueueEntry>, FileError> {
         let mut entries = Vec::new();
         for line in self.queue.iter()? {
             entries.push(decode_any_entry(line?.1.value())?);
         }
-        self.clear_queue()?;
-        // Merge the oldest entries first, so that the newest credentials come first in the merged entry.
         entries.sort_by_key(|entry| entry.queued_at);
+        Ok(entries)
+    }
+
+    /// Inserts the entries of [`Self::first_releases_entries`] into an empty queue: merges the entries of the
+    /// same session and scope into one. The oldest entries come first, so that the newest credentials come
+    /// first in the merged entry.
+    pub(in crate::store::file) fn merge_entries(
+        &mut self,
+        entries: Vec<QueueEntry>,
+    ) -> Result<(), FileError> {
         for entry in entries {
             let known = self.entry(entry.id.as_u128())?;
             let becomes = match known {
@@ -33,32 +52,30 @@ impl Tables<'_> {
         Ok(())
     }
 
-    /// Fills the table of entries by user, which earlier releases did not have.
-    fn upgrade_counts(&mut self) -> Result<(), FileError> {
-        if self.entries_of_user.len()? == self.queue.len()? {
-            return Ok(());
+    /// Whether each entry is in all tables that are sorted by a time or a user.
+    pub(in crate::store::file) fn queue_is_indexed(&self) -> Result<bool, FileError> {
+        let entries = self.queue.len()?;
+        for index in [&self.due, &self.queued, &self.failed, &self.entries_of_user] {
+            if index.len()? != entries {
+                return Ok(false);
+            }
         }
-        let mut entries = Vec::new();
-        for line in self.queue.iter()? {
-            let record = line?.1;
-            entries.push((decode_any_entry(record.value())?, record.value().len() as u64));
-        }
-        for (entry, bytes) in entries {
-            self.count_for_user(&entry, bytes)?;
-        }
-        self.changed = true;
-        Ok(())
+        Ok(true)
     }
 
-    fn clear_queue(&mut self) -> Result<(), FileError> {
-        self.queue.retain(|_, _| false)?;
-        self.states.retain(|_, _| false)?;
-        self.due.retain(|_, ()| false)?;
-        self.queued.retain(|_, ()| false)?;
-        self.failed.retain(|_, ()| false)?;
-        self.entries_of_user.retain(|_, _| false)?;
-        self.totals.retain(|_, _| false)?;
-        self.changed = true;
+    /// Fills the empty tables that are made from records and states.
+    pub(in crate::store::file) fn index_queue(&mut self) -> Result<(), FileError> {
+        // Collect the ids, not the entries: the queue can be larger than the memory that the process may use.
+        let mut ids = Vec::new();
+        for line in self.queue.iter()? {
+            ids.push(line?.0.value());
+        }
+        for id in ids {
+            let entry = self.entry(id)?.ok_or(RecordError::Damaged)?;
+            let bytes = self.queue.get(id)?.map_or(0, |record| record.value().len() as u64);
+            self.index_record(&entry, bytes)?;
+            self.index_state(id, &StoredState::of(&entry))?;
+        }
         Ok(())
     }
 }

@@ -4,7 +4,11 @@ use std::collections::HashMap;
 
 use redb::{ReadableTable as _, ReadableTableMetadata as _};
 
-use super::super::{error::FileError, records::encode_entry, tables::Tables};
+use super::super::{
+    error::FileError,
+    records::{ShareOfEntry, decode_total, encode_entry, encode_total},
+    tables::Tables,
+};
 use crate::store::{
     bounds::{Share, ShareOfUser, Usage},
     entry::QueueEntry,
@@ -59,7 +63,7 @@ impl Tables<'_> {
         let mut stale_sessions = HashMap::from([(own, entry.is_stale())]);
         for line in self.entries_of_user.range((user, 0)..=(user, u128::MAX))? {
             let (key, value) = line?;
-            let (session, bytes, is_stale) = value.value();
+            let ShareOfEntry { session, bytes, is_stale } = ShareOfEntry::decode(value.value())?;
             is_known |= session == own;
             if key.value().1 == entry.id.as_u128() {
                 continue;
@@ -80,9 +84,10 @@ impl Tables<'_> {
         ])
     }
 
-    fn usage(&self) -> Result<Usage, FileError> {
+    pub(in crate::store::file) fn usage(&self) -> Result<Usage, FileError> {
         let total = |total: Total| -> Result<u64, FileError> {
-            Ok(self.totals.get(total as u8)?.map_or(0, |value| value.value()))
+            let value = self.totals.get(total as u128)?;
+            Ok(value.map(|value| decode_total(value.value())).transpose()?.unwrap_or_default())
         };
         let all = Share { entries: self.queue.len()?, bytes: total(Total::Bytes)? };
         let stale =
@@ -97,7 +102,9 @@ impl Tables<'_> {
         bytes: u64,
     ) -> Result<(), FileError> {
         let key = (entry.user_id.as_u128(), entry.id.as_u128());
-        self.entries_of_user.insert(key, (entry.session_id.as_u128(), bytes, entry.is_stale()))?;
+        let session = entry.session_id.as_u128();
+        let share = ShareOfEntry { session, bytes, is_stale: entry.is_stale() };
+        self.entries_of_user.insert(key, &*share.encode())?;
         Ok(())
     }
 
@@ -108,11 +115,16 @@ impl Tables<'_> {
         entries: impl Fn(u64) -> u64,
     ) -> Result<(), FileError> {
         let usage = self.usage()?;
-        self.totals.insert(Total::Bytes as u8, bytes(usage.all.bytes))?;
+        self.set_total(Total::Bytes, bytes(usage.all.bytes))?;
         if entry.is_stale() {
-            self.totals.insert(Total::StaleBytes as u8, bytes(usage.stale.bytes))?;
-            self.totals.insert(Total::StaleEntries as u8, entries(usage.stale.entries))?;
+            self.set_total(Total::StaleBytes, bytes(usage.stale.bytes))?;
+            self.set_total(Total::StaleEntries, entries(usage.stale.entries))?;
         }
+        Ok(())
+    }
+
+    fn set_total(&mut self, total: Total, number: u64) -> Result<(), FileError> {
+        self.totals.insert(total as u128, &*encode_total(number))?;
         Ok(())
     }
 }
