@@ -88,7 +88,7 @@ for (const name of Object.keys(DATA)) {
     const demo = await startDemo(suite);
     const url = await startApp(suite, name, demo);
 
-    await suite.test("whoever is not signed in sees no private page", () => assertRedirected(url));
+    await suite.test("a visitor who is not signed in sees no private page", () => assertRedirected(url));
 
     await suite.test("a logout ends the session here, at GoTrue, in every tab", async (context) => {
       const { profile, tab } = await signedIn(context, url);
@@ -113,7 +113,7 @@ for (const name of Object.keys(DATA)) {
       await at(tab, "/");
       assert.deepEqual(await demo.sessions(), []);
       assert.equal((await demo.refresh(refreshToken)).error_code, "refresh_token_not_found");
-      // Whoever kept the cookies has a token that is good for an hour by itself.
+      // The token in a copy of the cookies has not expired: only verify knows that its session has ended.
       await assertRedirected(url, cookieHeader(cookies));
       assert.doesNotMatch((await data(url, name, cookieHeader(cookies))).text, /demo@example\.com/);
     });

@@ -40,9 +40,9 @@ The gateway   http://{gateway}
 GoTrue        {gotrue}  (a mock: everything in memory)
 A user        {email}, password {password}
 
-Or paste these into a shell.
+To try it in a shell, paste these commands.
 
-Sign in at GoTrue; it answers an access token, good for an hour:
+Sign in at GoTrue; the response has an access token, which is valid for an hour:
 
   TOKEN=$(curl -sS '{gotrue}/auth/v1/token?grant_type=password' -H 'Content-Type: application/json' -d '{{"email":"{email}","password":"{password}"}}' | sed 's/.*"access_token":"\([^"]*\)".*/\1/'); echo "$TOKEN"
 

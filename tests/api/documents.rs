@@ -3,7 +3,7 @@
 
 mod links;
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use crate::harness::TestApp;
 
@@ -36,6 +36,35 @@ fn every_test_that_security_md_names_exists() {
             assert!(code.contains(&format!("fn {test}(")), "{test}");
         }
     }
+}
+
+/// The variables of the calls of `Warning::new` that pass no literal, by the name of the argument.
+const PASSED_BY_NAME: &[(&str, &[&str])] = &[
+    ("set", &["HTTPS_PROXY"]),
+    ("variable", &["SUPABASE_URL", "GOTRUE_URL", "GATEWAY_BIND", "GATEWAY_ADMIN_BIND"]),
+];
+
+#[test]
+fn operate_md_lists_every_weak_setting_of_which_the_gateway_warns() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let code = sources(&root.join("src"));
+    let mut warned = BTreeSet::new();
+    for call in code.split("Warning::new(").skip(1) {
+        let argument = call.split(',').next().unwrap().trim();
+        if let Some(literal) = argument.strip_prefix('"') {
+            warned.insert(literal.trim_end_matches('"'));
+        } else {
+            let known = PASSED_BY_NAME.iter().find(|(name, _)| *name == argument);
+            warned.extend(known.expect("PASSED_BY_NAME has every name").1.iter().copied());
+        }
+    }
+    let page = fs::read_to_string(root.join("docs/operate.md")).unwrap();
+    let section = page.split("\n## Weak settings\n").nth(1).unwrap().split("\n## ").next().unwrap();
+    let rows = section.lines().filter(|line| line.starts_with("| `"));
+    let first_cells = rows.map(|row| row.split('|').nth(1).unwrap());
+    let listed: BTreeSet<&str> =
+        first_cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert_eq!(listed, warned);
 }
 
 /// Lines of a proxy's file without their indentation and without the comment that a document adds.

@@ -1,19 +1,25 @@
 #!/usr/bin/env node
-// Runs the binary `logout-gateway` of the package for this platform. CommonJS, because Yarn Plug'n'Play loads an ES
-// module from an archive only with a loader of its own.
+// Runs the binary `logout-gateway`: the one that LOGOUT_GATEWAY_BINARY names, else that of the package for this platform,
+// else the one on the PATH. CommonJS, because Yarn Plug'n'Play loads an ES module from an archive only with a loader of its
+// own.
 
 "use strict";
 
 const { spawn } = require("node:child_process");
-const { accessSync, constants, readFileSync } = require("node:fs");
+const { accessSync, closeSync, constants, openSync, readFileSync, readSync, realpathSync } = require("node:fs");
 const { constants: { signals: SIGNAL_NUMBERS } } = require("node:os");
+const { delimiter, join } = require("node:path");
 const { isatty } = require("node:tty");
 
 const { optionalDependencies = {} } = require("./package.json");
 
 const PLATFORM_PACKAGE = `logout-gateway-${process.platform}-${process.arch}`;
-const BY_CARGO = `To build the binary on Linux or macOS, run this in a checkout of the repository:
+const OTHER_WAYS = `To use another binary, name its path in LOGOUT_GATEWAY_BINARY, or put it on the PATH as logout-gateway.
+To build the binary on Linux or macOS, run this in a checkout of the repository:
   cargo install --locked --path .`;
+
+/** The first four octets of a program: ELF of Linux; Mach-O of macOS, for one architecture and for several. */
+const PROGRAM_MAGIC = ["7f454c46", "cffaedfe", "cafebabe"];
 
 /** The signals that the binary handles, or passes on to the command of `logout-gateway mock`. */
 const PASSED_ON = ["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGALRM"];
@@ -23,20 +29,69 @@ function fail(message) {
   process.exit(1);
 }
 
-function findBinary() {
+/**
+ * Whether the file is an executable program. A script is none: on the PATH it may be this launcher, that of another
+ * version, or a script by which a package manager starts the launcher, and would start it again and again.
+ */
+function isProgram(path) {
+  try {
+    accessSync(path, constants.X_OK);
+    const file = openSync(path);
+    const magic = Buffer.alloc(4);
+    try {
+      readSync(file, magic, 0, 4, 0);
+    } finally {
+      closeSync(file);
+    }
+    return PROGRAM_MAGIC.includes(magic.toString("hex"));
+  } catch {
+    return false;
+  }
+}
+
+function findOnPath(name) {
+  const directories = (process.env.PATH ?? "").split(delimiter).filter(Boolean);
+  return directories.map((directory) => join(directory, name)).find(isProgram);
+}
+
+/** The binary that LOGOUT_GATEWAY_BINARY names: a path, or a name that is looked up on the PATH. */
+function namedBinary(name) {
+  const path = name.includes("/") ? name : findOnPath(name);
+  if (!path) return fail(`LOGOUT_GATEWAY_BINARY: no program ${name} is on the PATH`);
+  try {
+    accessSync(path, constants.X_OK);
+  } catch (error) {
+    return fail(`LOGOUT_GATEWAY_BINARY: the binary cannot be executed: ${error.message}`);
+  }
+  if (realpathSync(path) === __filename) return fail("LOGOUT_GATEWAY_BINARY names the npm package's launcher, not a binary");
+  return path;
+}
+
+/** The binary of the package for this platform, or undefined if that package is not installed. */
+function packagedBinary() {
   try {
     const path = require.resolve(`${PLATFORM_PACKAGE}/logout-gateway`);
     // Check this first, because Node 24 aborts if execve fails.
     accessSync(path, constants.X_OK);
     return path;
   } catch (error) {
-    if (error.code !== "MODULE_NOT_FOUND") return fail(`the binary cannot be executed: ${error.message}`);
-    if (!Object.hasOwn(optionalDependencies, PLATFORM_PACKAGE)) {
-      return fail(`logout-gateway has no npm package for ${process.platform}-${process.arch}.\n${BY_CARGO}`);
-    }
-    return fail(`the package ${PLATFORM_PACKAGE}, which has the binary, is not installed.
-It is an optional dependency of logout-gateway: install without --omit=optional, on this platform.\n${BY_CARGO}`);
+    if (error.code === "MODULE_NOT_FOUND") return undefined;
+    return fail(`the binary cannot be executed: ${error.message}`);
   }
+}
+
+/** An empty variable counts as not set. */
+function findBinary() {
+  const { LOGOUT_GATEWAY_BINARY } = process.env;
+  if (LOGOUT_GATEWAY_BINARY) return namedBinary(LOGOUT_GATEWAY_BINARY);
+  const path = packagedBinary() ?? findOnPath("logout-gateway");
+  if (path) return path;
+  if (!Object.hasOwn(optionalDependencies, PLATFORM_PACKAGE)) {
+    return fail(`logout-gateway has no npm package for ${process.platform}-${process.arch}.\n${OTHER_WAYS}`);
+  }
+  return fail(`the package ${PLATFORM_PACKAGE}, which has the binary, is not installed.
+It is an optional dependency of logout-gateway: install without --omit=optional, on this platform, or install its file
+${PLATFORM_PACKAGE}-*.tgz of the release, too.\n${OTHER_WAYS}`);
 }
 
 /** Whether the keys of the terminal send their signals to this process group, and so to the binary, too. */

@@ -20,8 +20,10 @@ check_missing_secret() {
 	echo "SUPABASE_URL=$mock" >/etc/logout-gateway/logout-gateway.env
 	! systemctl start logout-gateway.service 2>/dev/null || fail "the service starts without its secret"
 	[ "$(property logout-gateway.service ExecMainStatus)" = 243 ] || fail "the status is not 243/CREDENTIALS"
-	systemctl stop logout-gateway.service
-	ok "systemd: without the secret the service does not start (243/CREDENTIALS)"
+	# Without RestartPreventExitStatus=, this would be activating: systemd waits for the next try.
+	equal "the state without a secret" "$(property logout-gateway.service ActiveState)" failed
+	equal "the number of restarts" "$(property logout-gateway.service NRestarts)" 0
+	ok "systemd: without the secret the service does not start (243/CREDENTIALS), and is not tried again"
 }
 
 check_service() {
@@ -146,11 +148,13 @@ check_further_credentials() {
 	ok "systemd: a drop-in adds further credentials, the store's URL among them"
 }
 
-# A socket unit needs no capability for a port below 1024.
+# The drop-in of docs/operate.md. A socket unit needs no capability for a port below 1024.
 check_low_port() {
 	local drop_in=/etc/systemd/system/logout-gateway.socket.d/override.conf
 	mkdir -p "$(dirname "$drop_in")"
-	printf '[Socket]\nListenStream=\nListenStream=127.0.0.1:80\n' >"$drop_in"
+	# shellcheck disable=SC2016 # these are backticks of Markdown
+	sed -n '/^  ```ini$/,/^  ```$/{/```/!s/^  //p}' docs/operate.md >"$drop_in"
+	grep -qx 'ListenStream=127.0.0.1:80' "$drop_in" || fail "docs/operate.md shows no drop-in for port 80"
 	systemctl daemon-reload
 	systemctl start logout-gateway.socket || fail "the socket does not listen on port 80"
 	wait_until curl -sSf http://127.0.0.1/readyz
@@ -159,6 +163,19 @@ check_low_port() {
 	rm "$drop_in"
 	systemctl daemon-reload
 	ok "systemd: a socket unit listens on port 80 for a service without capabilities"
+}
+
+# The command of docs/operate.md that runs `check` with the settings of the service. It needs D-Bus.
+check_commands() {
+	local answer
+	configure logout-gateway
+	systemctl start dbus.socket
+	sed -n '/^  sudo systemd-run /,/[^\\]$/s/^  \(sudo \)\?//p' docs/operate.md >"$work/command"
+	answer=$(sh "$work/command") || fail "the command of docs/operate.md exits with $?: $answer"
+	contain "check" "$answer" "configuration: ok"
+	contain "check" "$answer" "store: ok: /var/lib/logout-gateway/store.redb"
+	[[ $answer != *GATEWAY_SECRET:* ]] || fail "check has no secret: $answer"
+	ok "systemd: the command of docs/operate.md runs check with the settings of the service"
 }
 
 # $1: service, its sockets; $2: arguments of curl for the public listener, $3: for the admin listener
@@ -194,4 +211,5 @@ check_sockets logout-gateway@shop "--unix-socket /run/logout-gateway-shop/public
 	"--unix-socket /run/logout-gateway-shop/admin.sock http://localhost"
 check_further_credentials
 check_low_port
+check_commands
 touch /checks/passed

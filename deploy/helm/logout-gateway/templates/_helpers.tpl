@@ -54,7 +54,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- toYaml $items }}
 {{- end }}
 
-{{/* The gateway's variables that are no secrets, as YAML. Values of `config` take precedence over the chart's own. */}}
+{{/* The gateway's variables that are no secrets, as YAML. The schema refuses the chart's own variables in `config`. */}}
 {{- define "logout-gateway.config" -}}
 {{- $config := dict
   "GATEWAY_BIND" "0.0.0.0:8080"

@@ -42,9 +42,11 @@ export async function install(context) {
   return project.launcher;
 }
 
-// Starts a process that has no terminal. `exited` resolves to its status, its signal and its output.
+// Starts a process that has no terminal, without the variable LOGOUT_GATEWAY_BINARY of this process. `exited` resolves to
+// its status, its signal and its output.
 export function start(context, command, args, env = {}) {
-  const child = spawn(command, args, { detached: true, env: { ...process.env, ...env } });
+  const { LOGOUT_GATEWAY_BINARY, ...inherited } = process.env;
+  const child = spawn(command, args, { detached: true, env: { ...inherited, ...env } });
   context.after(() => {
     if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid, "SIGKILL");
   });

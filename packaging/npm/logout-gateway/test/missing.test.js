@@ -6,8 +6,9 @@ import { test } from "node:test";
 
 import { createPlatformPackage, createProject, PLATFORM_PACKAGE, start } from "./harness.js";
 
+// The machine may have a binary on the PATH, which the launcher would run.
 const runLauncher = (context, launcher, ...flags) => (
-  start(context, process.execPath, [...flags, launcher, "mock", "--", "echo", "has run"]).exited
+  start(context, process.execPath, [...flags, launcher, "mock", "--", "echo", "has run"], { PATH: "" }).exited
 );
 
 test("without the platform's package, the error names it and says how to get the binary", async (context) => {
@@ -15,6 +16,7 @@ test("without the platform's package, the error names it and says how to get the
   const { status, output } = await runLauncher(context, launcher);
   assert.match(output, new RegExp(`^error: the package ${PLATFORM_PACKAGE}, .* is not installed`));
   assert.match(output, /without --omit=optional/);
+  assert.match(output, /LOGOUT_GATEWAY_BINARY, or put it on the PATH as logout-gateway/);
   assert.match(output, /^ {2}cargo install --locked --path \.$/m);
   assert.equal(status, 1);
 });
