@@ -116,7 +116,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     FIXTURE.gotrue.set_script(script.clone());
 
     let mut request = Request::from_parts(parts.clone(), body);
-    request.extensions_mut().insert(PeerAddress(([127, 0, 0, 1], 1).into()));
+    request.extensions_mut().insert(PeerAddress::Tcp(([127, 0, 0, 1], 1).into()));
     let reply = FIXTURE.runtime.block_on(async {
         let Ok(response) = router.clone().oneshot(request).await;
         let (parts, body) = response.into_parts();
