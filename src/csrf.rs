@@ -70,7 +70,10 @@ impl Binding {
     /// Binds to all of `parts`. Their order does not matter, and duplicates are ignored.
     #[must_use]
     pub fn to(parts: impl IntoIterator<Item = BoundTo>) -> Self {
-        let mut parts: Vec<_> = parts.into_iter().collect();
+        Self::of(parts.into_iter().collect())
+    }
+
+    fn of(mut parts: Vec<BoundTo>) -> Self {
         parts.sort_by(|a, b| a.octets().cmp(b.octets()));
         parts.dedup();
         Self(parts)

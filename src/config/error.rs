@@ -50,17 +50,9 @@ impl ConfigErrors {
         }
     }
 
-    /// Parses the raw value of a variable. Returns `None` if there is no value, or if the value breaks the
-    /// rule; the error is then added.
-    pub(super) fn read<T>(
-        &mut self,
-        variable: &'static str,
-        raw: Option<OsString>,
-        rule: impl FnOnce(&str) -> Result<T, Rule>,
-    ) -> Option<T> {
-        let raw = raw?;
-        let text = raw.to_str().ok_or(Rule::Borrowed("must be valid UTF-8"));
-        text.and_then(rule).map_err(|rule| self.add(variable, rule)).ok()
+    /// The raw value of a variable as text. Returns `None` and adds an error if it is not UTF-8.
+    pub(super) fn text(&mut self, variable: &'static str, raw: OsString) -> Option<String> {
+        raw.into_string().map_err(|_| self.add(variable, "must be valid UTF-8")).ok()
     }
 }
 

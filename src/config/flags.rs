@@ -48,19 +48,32 @@ impl Args {
         rule: impl FnOnce(&str) -> Result<T, Rule>,
         errors: &mut ConfigErrors,
     ) -> Option<T> {
+        let (variable, text) = self.text(variable, file_variable, errors)?;
+        rule(&text).map_err(|rule| errors.add(variable, rule)).ok()
+    }
+
+    /// The text of a setting, and the variable that it came from. A function of its own, so that it is compiled once and
+    /// not for each rule.
+    fn text(
+        &mut self,
+        variable: &'static str,
+        file_variable: &'static str,
+        errors: &mut ConfigErrors,
+    ) -> Option<(&'static str, String)> {
         match (self.take(variable), self.take(file_variable)) {
-            (value, None) => errors.read(variable, value, rule),
+            (Some(_), Some(_)) => {
+                errors.add(file_variable, format!("must not be set beside {variable}"));
+                None
+            }
+            (Some(value), None) => Some((variable, errors.text(variable, value)?)),
             (None, Some(path)) => match read_file(&path) {
-                Ok(value) => errors.read(file_variable, Some(value.into()), rule),
+                Ok(text) => Some((file_variable, text)),
                 Err(cause) => {
                     errors.add(file_variable, cause);
                     None
                 }
             },
-            (Some(_), Some(_)) => {
-                errors.add(file_variable, format!("must not be set beside {variable}"));
-                None
-            }
+            (None, None) => None,
         }
     }
 

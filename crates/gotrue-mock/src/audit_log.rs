@@ -125,9 +125,9 @@ impl From<&User> for AuditActor {
 
 /// The traits by which an administrator's action names the user.
 pub(crate) fn user_traits(user: &User) -> Map<String, Value> {
-    Map::from_iter([
-        ("user_id".to_owned(), json!(user.id)),
-        ("user_email".to_owned(), json!(user.email())),
-        ("user_phone".to_owned(), json!(user.phone())),
-    ])
+    let mut traits = Map::new();
+    traits.insert("user_id".to_owned(), json!(user.id));
+    traits.insert("user_email".to_owned(), json!(user.email()));
+    traits.insert("user_phone".to_owned(), json!(user.phone()));
+    traits
 }

@@ -6,7 +6,7 @@ use serde::{
     Deserialize, Deserializer,
     de::{DeserializeOwned, MapAccess, Visitor},
 };
-use serde_json::{Map, Value};
+use serde_json::{Value, json};
 
 /// A type of Go that a member of a request has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub(crate) fn type_error<T: DeserializeOwned>(body: &[u8], go_struct: &str) -> O
         let message = format!(
             "json: cannot unmarshal {kind} into Go struct field {go_struct}.{name} of type {expected}"
         );
-        let alone = Value::Object(Map::from_iter([(name, value)]));
+        let alone = json!({ name: value });
         serde_json::from_value::<T>(alone).is_err().then_some(message)
     })
 }
@@ -86,6 +86,8 @@ impl<'de> Visitor<'de> for MembersVisitor {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Map;
+
     use super::*;
     use crate::flow_state::Challenge;
 

@@ -23,11 +23,11 @@ pub(crate) struct Identity {
 
 /// The data of a new identity of one of the user's own addresses, before the address is added.
 pub(crate) fn unverified_claims(user_id: Uuid) -> Map<String, Value> {
-    Map::from_iter([
-        ("sub".to_owned(), json!(user_id)),
-        ("email_verified".to_owned(), json!(false)),
-        ("phone_verified".to_owned(), json!(false)),
-    ])
+    let mut claims = Map::new();
+    claims.insert("sub".to_owned(), json!(user_id));
+    claims.insert("email_verified".to_owned(), json!(false));
+    claims.insert("phone_verified".to_owned(), json!(false));
+    claims
 }
 
 impl Identity {

@@ -1,9 +1,8 @@
 //! The pages of a list: the query parameters `page` and `per_page`, and the headers `Link` and `X-Total-Count`.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
-use url::form_urlencoded;
 
-use crate::{error::GotrueError, request::query_parameter};
+use crate::{error::GotrueError, redirect::with_query, request::query_parameter};
 
 const DEFAULT_PER_PAGE: u64 = 50;
 
@@ -55,12 +54,8 @@ impl Page {
 
 /// The path with the query's parameters in the order of their names, and this page.
 fn address(path: &str, query: Option<&str>, page: u64) -> String {
-    let query = form_urlencoded::parse(query.unwrap_or_default().as_bytes()).into_owned();
-    let mut parameters: Vec<(String, String)> = query.filter(|(name, _)| name != "page").collect();
-    parameters.push(("page".to_owned(), page.to_string()));
-    parameters.sort_by(|(name, _), (other, _)| name.cmp(other));
-    let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(parameters).finish();
-    format!("{path}?{query}")
+    let address = format!("{path}?{}", query.unwrap_or_default());
+    with_query(&address, &[("page", &page.to_string())])
 }
 
 /// A number of the query, with the error of Go's `strconv.ParseUint`.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use redis::{FromRedisValue, Pipeline, pipe};
+use redis::{FromRedisValue, Pipeline, RedisError, Value, pipe};
 use tokio::{
     sync::watch,
     time::{Instant, sleep, timeout, timeout_at},
@@ -46,14 +46,23 @@ impl SharedConnection {
         commands: &Pipeline,
         time_limit: Duration,
     ) -> Result<T, RedisStoreError> {
+        let answers = self.query_values(commands, time_limit).await?;
+        Ok(T::from_redis_value(answers).map_err(RedisError::from)?)
+    }
+
+    async fn query_values(
+        &self,
+        commands: &Pipeline,
+        time_limit: Duration,
+    ) -> Result<Value, RedisStoreError> {
         let deadline = Instant::now() + time_limit;
         let mut tries = 0;
         loop {
             tries += 1;
             let (number, mut connection) = self.connection(deadline).await?;
-            let answer = timeout_at(deadline, commands.query_async(&mut connection)).await;
-            let fault = match answer {
-                Ok(Ok(answer)) => return Ok(answer),
+            let answered = timeout_at(deadline, commands.query_async(&mut connection)).await;
+            let fault = match answered {
+                Ok(Ok(answers)) => return Ok(answers),
                 Ok(Err(error)) => RedisStoreError::from(error),
                 Err(_) => RedisStoreError::timeout(),
             };

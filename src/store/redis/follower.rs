@@ -11,7 +11,7 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use redis::{FromRedisValue, Pipeline, pipe};
+use redis::{FromRedisValue, Pipeline, RedisError, Value, pipe};
 use tokio::time::{Instant, sleep};
 
 use super::{RedisStore, commands, error::RedisStoreError, records, server::RedisConnection};
@@ -227,7 +227,8 @@ async fn query<T: FromRedisValue>(
     question: &Pipeline,
     connection: &mut RedisConnection,
 ) -> Result<T, RedisStoreError> {
-    Ok(question.query_async(connection).await?)
+    let answers: Value = question.query_async(connection).await?;
+    Ok(T::from_redis_value(answers).map_err(RedisError::from)?)
 }
 
 /// Reads a page of a sorted set, and the cursor of the next page; `None` after the last page.

@@ -14,7 +14,8 @@ pub(crate) async fn settings(State(mock): State<Mock>) -> Json<Value> {
         let is_enabled = settings.providers.iter().any(|enabled| enabled == name);
         ((*name).to_owned(), json!(is_enabled))
     };
-    let mut external: Map<String, Value> = PROVIDERS.iter().map(provider).collect();
+    let mut external = Map::new();
+    external.extend(PROVIDERS.iter().map(provider));
     for (name, is_enabled) in [
         ("anonymous_users", settings.allows_anonymous_users),
         ("email", settings.allows_emails),
