@@ -23,19 +23,17 @@ use axum::{
     Json,
     body::Body,
     http::{
-        HeaderMap, HeaderName, Request, StatusCode, Uri, Version,
+        HeaderMap, HeaderName, HeaderValue, Request, StatusCode, Uri, Version,
         header::{
             ACCESS_CONTROL_ALLOW_ORIGIN, CONNECTION, HOST, ORIGIN, TE, TRANSFER_ENCODING, UPGRADE,
         },
     },
     response::{IntoResponse, Response},
 };
-use hyper::body::Incoming;
-use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use hyper::{body::Incoming, client::conn::http1};
+use hyper_util::rt::TokioIo;
 use serde_json::json;
+use tokio::{net::TcpStream, time::timeout};
 use url::Url;
 
 use crate::cors;
@@ -56,22 +54,41 @@ const CONNECTION_HEADERS: [HeaderName; 6] = [
 /// The server to which other requests go.
 #[derive(Clone, Debug)]
 pub(crate) struct Fallback {
-    /// The base URL without a slash at its end. The path of a request is appended to it.
-    base: String,
+    /// The path of the base URL without a slash at its end. The path of a request is appended to it.
+    base_path: String,
     /// Scheme, host and port of the base URL, for messages.
     origin: String,
-    client: Client<HttpConnector, Incoming>,
+    /// Name or address of the host, and its port.
+    address: (String, u16),
+    /// The value of `Host`.
+    host: HeaderValue,
+}
+
+/// Why the target has not answered.
+#[derive(Debug, thiserror::Error)]
+enum FallbackError {
+    #[error("no connection")]
+    Connect(#[source] io::Error),
+    #[error("no HTTP response")]
+    Http(#[from] hyper::Error),
 }
 
 impl Fallback {
+    /// Requests go to `base`, a URL of `http` with a host.
     pub(crate) fn new(base: &Url) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
-        let client =
-            Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        let origin = base.origin().ascii_serialization();
-        Self { base: base.as_str().trim_end_matches('/').to_owned(), origin, client }
+        let host = base.host_str().unwrap_or_default();
+        let authority =
+            base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        Self {
+            base_path: base.path().trim_end_matches('/').to_owned(),
+            origin: base.origin().ascii_serialization(),
+            // An IPv6 address has brackets only in a URL.
+            address: (
+                host.trim_matches(['[', ']']).to_owned(),
+                base.port_or_known_default().unwrap_or_default(),
+            ),
+            host: HeaderValue::try_from(authority).unwrap_or(HeaderValue::from_static("")),
+        }
     }
 
     /// Whether a request for this path is passed on.
@@ -102,15 +119,14 @@ impl Fallback {
             return message_response(StatusCode::NOT_IMPLEMENTED, message);
         }
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-        let Ok(uri) = Uri::try_from(format!("{}{target}", self.base)) else {
+        let Ok(uri) = Uri::try_from(format!("{}{target}", self.base_path)) else {
             return message_response(StatusCode::BAD_REQUEST, "the path is not valid in a URL");
         };
         *request.uri_mut() = uri;
         *request.version_mut() = Version::HTTP_11;
         remove_connection_headers(request.headers_mut());
-        // The client then sends the host of the target.
-        request.headers_mut().remove(HOST);
-        match self.client.request(request).await {
+        request.headers_mut().insert(HOST, self.host.clone());
+        match self.send(request).await {
             Ok(response) => {
                 let mut response = response.map(Body::new);
                 remove_connection_headers(response.headers_mut());
@@ -127,6 +143,19 @@ impl Fallback {
                 message_response(StatusCode::BAD_GATEWAY, message)
             }
         }
+    }
+
+    async fn send(&self, request: Request<Incoming>) -> Result<Response<Incoming>, FallbackError> {
+        let (host, port) = &self.address;
+        let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect((host.as_str(), *port))).await;
+        let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let stream = stream.map_err(FallbackError::Connect)?;
+        // `TCP_NODELAY` only saves latency: ignore an error.
+        let _ = stream.set_nodelay(true);
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        // The connection lives until the response has been read. Its errors are those of the request and of the body.
+        tokio::spawn(connection);
+        Ok(sender.send_request(request).await?)
     }
 }
 
