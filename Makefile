@@ -91,6 +91,24 @@ bench-instructions: ## Instructions of each request, beside the baseline; GATEWA
 	test -n "$$GATEWAY_BINARY" || cargo build --locked --release
 	python3 -B benches/instructions/count.py
 
+# What cannot be installed is left out of the measurement. The benchmark itself installs oauth2-proxy and npm packages.
+.PHONY: prepare-bench
+prepare-bench:
+	-@tests/install-missing nginx redis-server nodejs:node npm
+	test -n "$$GATEWAY_BINARY" || cargo build --locked --release
+	cargo build --locked --profile quick --package bench-peers
+
+ROUNDS ?= 5
+CHARTS ?= target/bench
+bench-options = --binary "$${GATEWAY_BINARY:-target/release/logout-gateway}" --rounds $(ROUNDS) --charts $(CHARTS)
+
+.PHONY: bench bench-growth
+bench: prepare-bench ## The gateway beside nginx, oauth2-proxy and Node.js; ROUNDS=1, GATEWAY_BINARY=<path>: another build
+	target/quick/bench-peers peers $(bench-options)
+
+bench-growth: prepare-bench ## How its cost grows with connections, revocations and instances; ROUNDS and GATEWAY_BINARY too
+	target/quick/bench-peers growth $(bench-options)
+
 run: ## The gateway, configured by the environment
 	cargo run --locked --release -- serve
 
