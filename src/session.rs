@@ -29,7 +29,7 @@ use crate::config::Cookies;
 #[derive(Debug)]
 pub(crate) enum Credential {
     /// `Authorization: Bearer`.
-    Bearer(SecretString),
+    Bearer(Arc<SecretString>),
     /// The session cookies.
     Jar(JarSessions),
     /// The request has neither a Bearer token nor a session cookie.
@@ -48,9 +48,11 @@ impl Credential {
     ) -> Self {
         let bearer = bearer(headers);
         match bearer {
-            Some(token) if verifier.is_of_project(token.expose_secret()) => Self::Bearer(token),
+            Some(token) if verifier.is_of_project(token.expose_secret()) => {
+                Self::Bearer(Arc::new(token))
+            }
             bearer => match (cookies.sessions(config), bearer) {
-                (jar, Some(token)) if jar.is_empty() => Self::Bearer(token),
+                (jar, Some(token)) if jar.is_empty() => Self::Bearer(Arc::new(token)),
                 (jar, None) if jar.is_empty() => Self::Missing,
                 (jar, _) => Self::Jar(jar),
             },
@@ -125,7 +127,7 @@ pub(crate) struct Session {
     /// Whether the access token has expired.
     pub(crate) expired: bool,
     /// The access token that the Bearer header or the cookie carried.
-    pub(crate) access_token: SecretString,
+    pub(crate) access_token: Arc<SecretString>,
     /// The refresh tokens of the cookies, in the order in which they are tried. None of them is empty.
     pub(crate) refresh_tokens: Vec<SecretString>,
     /// The credential that carried the session.
@@ -172,7 +174,7 @@ impl Verifier {
     /// [`AuthenticationError`], with the rule that the token breaks.
     pub(crate) fn session(
         &self,
-        access_token: &SecretString,
+        access_token: &Arc<SecretString>,
         refresh_tokens: &[SecretString],
         carrier: Carrier,
         now: i64,
@@ -191,7 +193,7 @@ impl Verifier {
             (SignatureStatus::Verified, true) => Proof::Stale,
             (SignatureStatus::LeftToGoTrue | SignatureStatus::Unverifiable, _) => Proof::Unproven,
         };
-        let (access_token, refresh_tokens) = (access_token.clone(), refresh_tokens.to_vec());
+        let (access_token, refresh_tokens) = (Arc::clone(access_token), refresh_tokens.to_vec());
         Ok(Session { claims, proof, signature, expired, access_token, refresh_tokens, carrier })
     }
 

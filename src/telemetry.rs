@@ -4,6 +4,7 @@
 //! No log line contains a token, a cookie's value, a key or an e-mail address: `Debug` prints no secrets, and
 //! neither the heads of requests nor the texts of GoTrue's answers are logged.
 
+mod json_lines;
 pub(crate) mod line_limit;
 pub(crate) mod log_buffers;
 pub mod metrics;
@@ -27,6 +28,7 @@ use tracing_subscriber::{
 };
 
 use self::{
+    json_lines::JsonLines,
     log_buffers::{BufferGuards, LogBuffers},
     traces::Exporter,
 };
@@ -67,7 +69,7 @@ where
     let lines = fmt::layer().with_writer(writer).with_ansi(io::stderr().is_terminal());
     let lines = match format {
         LogFormat::Text => lines.boxed(),
-        LogFormat::Json => lines.json().flatten_event(true).boxed(),
+        LogFormat::Json => lines.event_format(JsonLines).boxed(),
     };
     let are_log_lines = filter_fn(is_log_line).with_max_level_hint(LevelFilter::TRACE);
     let lines = lines.with_filter(filter.and(are_log_lines));

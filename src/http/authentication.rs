@@ -1,7 +1,7 @@
 //! Authenticates a request: reads the session of its Bearer token or cookie, and asks GoTrue about tokens
 //! that only GoTrue can verify.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use axum::http::HeaderMap;
 use futures_util::{StreamExt as _, stream};
@@ -193,7 +193,7 @@ pub(super) async fn read_jar(app: &AppState, jar: &JarSessions) -> Authenticated
 /// GoTrue's answer that it lives.
 fn read_session(
     app: &AppState,
-    access_token: &SecretString,
+    access_token: &Arc<SecretString>,
     refresh_tokens: &[SecretString],
     carrier: Carrier,
 ) -> Result<Session, AuthenticationError> {

@@ -132,7 +132,7 @@ mod tests {
             proof,
             signature: SignatureStatus::Verified,
             expired: false,
-            access_token: "a token".into(),
+            access_token: Arc::new("a token".into()),
             refresh_tokens: Vec::new(),
             carrier: Carrier::Bearer,
         }

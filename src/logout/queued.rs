@@ -234,7 +234,7 @@ fn credentials(session: &Session, request: LogoutRequest<'_>) -> Credentials {
     let is_kept = |token: &&SecretString| token.expose_secret().len() <= LONGEST_REFRESH_TOKEN;
     let refresh_token = session.refresh_tokens.iter().find(is_kept);
     Credentials {
-        access_token: session.access_token.clone(),
+        access_token: SecretString::clone(&session.access_token),
         refresh_token: refresh_token.cloned(),
         exp: claims.exp,
         iat: claims.iat,

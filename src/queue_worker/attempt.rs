@@ -173,7 +173,7 @@ impl Worker {
             expired,
             claims: Arc::new(claims),
             signature: SignatureStatus::Verified,
-            access_token: credentials.access_token.clone(),
+            access_token: Arc::new(credentials.access_token.clone()),
             refresh_tokens: credentials.refresh_token.iter().cloned().collect(),
             carrier: Carrier::Cookie,
         }

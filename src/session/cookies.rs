@@ -13,9 +13,10 @@ mod chunks;
 pub mod deletion;
 mod reading;
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, mem};
 
 use axum::http::{HeaderMap, header};
+use memchr::memchr_iter;
 
 pub use self::reading::{JarSessions, StoredSession};
 use crate::config::{CSRF_COOKIE, Cookies};
@@ -112,7 +113,10 @@ impl<'r> RequestCookies<'r> {
 /// to a browser, a name after any other white space is a different name, which the prefix `__Host-` does not
 /// protect.
 fn pairs(text: &str) -> impl Iterator<Item = (&str, &str)> {
-    let pairs = text.split(';').filter_map(|pair| pair.split_once('='));
+    let mut begin = 0;
+    let ends = memchr_iter(b';', text.as_bytes()).chain([text.len()]);
+    let pairs = ends.filter_map(move |end| text.get(mem::replace(&mut begin, end + 1)..end));
+    let pairs = pairs.filter_map(|pair| pair.split_once('='));
     pairs.map(|(name, value)| (name.trim_matches([' ', '\t']), value.trim_matches([' ', '\t'])))
 }
 

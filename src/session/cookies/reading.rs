@@ -8,30 +8,30 @@
 //! 3. An access token that is read more than once is one session, with every refresh token that came with it.
 //! 4. A cookie that holds no session does not prevent reading a session from other cookies.
 
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    hash::{BuildHasher as _, RandomState},
+    sync::Arc,
+};
 
 use base64::{
     Engine, alphabet,
     engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
 };
+use memchr::{memchr, memchr_iter};
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::{ACCESS_COOKIE, REFRESH_COOKIE, RequestCookies, chunks};
-use crate::{
-    config::Cookies,
-    session::{
-        refresh_tokens,
-        token::{TokenDigest, token_digest},
-    },
-};
+use crate::{config::Cookies, session::refresh_tokens};
 
 /// The tokens of a session in the cookies. They are not verified yet.
 #[derive(Clone, Debug)]
 pub struct StoredSession {
     /// The access token.
-    pub access_token: SecretString,
+    pub access_token: Arc<SecretString>,
     /// The refresh tokens that came with it, none of them empty.
     pub refresh_tokens: Vec<SecretString>,
 }
@@ -118,12 +118,13 @@ impl JarSessions {
 }
 
 /// Collects the sessions of a cookie jar. A request may have thousands of cookies, so an access token that was read
-/// before is found by its hash.
+/// before is found by its hash, which nobody can predict.
 #[derive(Default)]
 struct Reader {
     read: JarSessions,
-    /// The index in `read` of each access token.
-    places: HashMap<TokenDigest, usize>,
+    hasher: RandomState,
+    /// The index in `read` of the first access token with each hash.
+    places: HashMap<u64, usize>,
 }
 
 impl Reader {
@@ -134,12 +135,12 @@ impl Reader {
             return false;
         };
         let sessions = &mut self.read.sessions;
-        let digest = token_digest(session.access_token.expose_secret());
-        let known = self.places.get(&digest).and_then(|place| sessions.get_mut(*place));
-        if let Some(known) = known {
+        let token = session.access_token.expose_secret();
+        let place = *self.places.entry(self.hasher.hash_one(token)).or_insert(sessions.len());
+        let known = sessions.get_mut(place);
+        if let Some(known) = known.filter(|known| known.access_token.expose_secret() == token) {
             refresh_tokens::add(&mut known.refresh_tokens, session.refresh_tokens);
         } else {
-            self.places.insert(digest, sessions.len());
             sessions.push(session);
         }
         true
@@ -150,7 +151,7 @@ impl StoredSession {
     fn new(access_token: &str, refresh_token: Option<&str>) -> Self {
         let refresh_token = refresh_token.filter(|token| !token.is_empty());
         Self {
-            access_token: access_token.into(),
+            access_token: Arc::new(access_token.into()),
             refresh_tokens: refresh_token.map(Into::into).into_iter().collect(),
         }
     }
@@ -162,7 +163,7 @@ fn is_bare_token(text: &str) -> bool {
         !part.is_empty()
             && part.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
-    text.split('.').count() == 3 && text.split('.').all(is_part)
+    memchr_iter(b'.', text.as_bytes()).count() == 2 && text.split('.').all(is_part)
 }
 
 /// Decodes as the library does: padding may be missing, and trailing bits are ignored.
@@ -174,9 +175,9 @@ const BASE64URL: GeneralPurpose = GeneralPurpose::new(
 );
 
 fn decode(text: &str) -> Option<StoredSession> {
-    let coded = text.contains('%');
+    let is_coded = memchr(b'%', text.as_bytes()).is_some();
     let text: Cow<'_, [u8]> =
-        if coded { percent_decode_str(text).into() } else { text.as_bytes().into() };
+        if is_coded { percent_decode_str(text).into() } else { text.as_bytes().into() };
     let json = match text.strip_prefix(b"base64-".as_slice()) {
         Some(coded) => Cow::Owned(BASE64URL.decode(coded).ok()?),
         None => text,
