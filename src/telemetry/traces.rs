@@ -57,7 +57,11 @@ impl Exporter {
     /// roots, or if no thread can be started.
     pub(crate) fn new(endpoint: &Url) -> Result<Self, ExporterError> {
         let url = format!("{}{SIGNAL_PATH}", endpoint.as_str().trim_end_matches('/'));
-        let client = Client::builder()
+        let client = Client::builder();
+        // The system's certificates are needed for https alone, and it may have none.
+        let uses_tls = endpoint.scheme() == "https";
+        let client = if uses_tls { client } else { client.tls_certs_only([]) };
+        let client = client
             // Use no proxy and follow no redirect: the spans and the collector's API key must reach only the
             // configured endpoint.
             .no_proxy()

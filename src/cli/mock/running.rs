@@ -121,7 +121,12 @@ impl RunningMock {
 
     /// Waits until the mock answers, and until the gateway, if there is one, is ready.
     pub(super) async fn wait_until_ready(&self) -> Result<(), StartMockError> {
-        let client = reqwest::Client::builder().no_proxy().timeout(TIME_TO_ANSWER).build()?;
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(TIME_TO_ANSWER)
+            // Neither mock nor gateway has TLS, and the machine may have no certificates.
+            .tls_certs_only([])
+            .build()?;
         let gateway = self.gateway_url().map(|url| format!("{url}/readyz"));
         // The mock does not log the calls of control endpoints, so a test does not see this one.
         for url in [Some(format!("{}/mock/project", self.local_url)), gateway].into_iter().flatten()

@@ -1,6 +1,6 @@
 //! GoTrue's certificate is signed by a certificate authority that only the operator knows.
 
-use std::{fs, net::IpAddr, path::Path};
+use std::{env, fs, net::IpAddr, path::Path, process::Command};
 
 use gotrue_mock::TEST_SECRET;
 use tempfile::TempDir;
@@ -8,7 +8,9 @@ use tempfile::TempDir;
 use super::{BROWSER_URL, nginx, openssl, start_gotrue};
 use crate::{
     check::check,
-    harness::{GatewayProcess, ServerProcess, TestApp, assert_error, assert_success},
+    harness::{
+        GatewayProcess, ServerProcess, TestApp, assert_error, assert_success, gateway_binary,
+    },
 };
 
 /// A certificate authority and a TLS server in front of the mock whose certificate it signed.
@@ -104,12 +106,25 @@ async fn without_ssl_cert_file_check_and_the_log_name_the_certificate_and_the_va
 }
 
 #[tokio::test]
-async fn a_gateway_without_certificates_starts_beside_a_gotrue_without_tls() {
+async fn a_machine_without_certificates_runs_gateway_health_and_mock_where_nothing_has_tls() {
     let app = start_gotrue().await;
     let none = tempfile::NamedTempFile::new().unwrap();
-    let environment = [("SSL_CERT_FILE", none.path().to_str().unwrap())];
+    let none = none.path().to_str().unwrap();
+    // Nothing listens there.
+    let collector = ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1");
+    let environment = [("SSL_CERT_FILE", none), collector];
     let gateway = GatewayProcess::start(&app, &environment).await;
     let tokens = app.sign_up();
     let reply = gateway.request("POST", "/logout").bearer(&tokens.access_token).send().await;
     assert_success(&reply, "/logout", tokens.user_id, "revoked");
+
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(gateway_binary());
+        command.args(arguments).env_clear().env("PATH", env::var_os("PATH").unwrap());
+        command.env("SSL_CERT_FILE", none).env("SUPABASE_URL", BROWSER_URL);
+        let run = command.env("GATEWAY_BIND", gateway.address.to_string()).output().unwrap();
+        assert!(run.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&run.stderr));
+    };
+    run(&["health"]);
+    run(&["mock", "--", "true"]);
 }
