@@ -33,13 +33,16 @@ use axum::{
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
 use url::Url;
 
 use crate::cors;
 
-/// The longest time to connect to the target. Its answer may take any time, because it may be a stream.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest time to connect to one address of the target. Its answer may take any time, because it may be a stream.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The headers of one connection, besides those that `Connection` names.
 const CONNECTION_HEADERS: [HeaderName; 6] = [
@@ -146,16 +149,27 @@ impl Fallback {
     }
 
     async fn send(&self, request: Request<Incoming>) -> Result<Response<Incoming>, FallbackError> {
-        let (host, port) = &self.address;
-        let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect((host.as_str(), *port))).await;
-        let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-        let stream = stream.map_err(FallbackError::Connect)?;
+        let stream = self.connect().await.map_err(FallbackError::Connect)?;
         // `TCP_NODELAY` only saves latency: ignore an error.
         let _ = stream.set_nodelay(true);
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // The connection lives until the response has been read. Its errors are those of the request and of the body.
         tokio::spawn(connection);
         Ok(sender.send_request(request).await?)
+    }
+
+    /// Connects to the first of the host's addresses that answers.
+    async fn connect(&self) -> io::Result<TcpStream> {
+        let (host, port) = &self.address;
+        let mut failed = io::Error::from(io::ErrorKind::NotFound);
+        for address in lookup_host((host.as_str(), *port)).await? {
+            match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => failed = error,
+                Err(_) => failed = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(failed)
     }
 }
 

@@ -6,7 +6,7 @@
 "use strict";
 
 const { spawn } = require("node:child_process");
-const { accessSync, closeSync, constants, openSync, readFileSync, readSync, realpathSync } = require("node:fs");
+const { accessSync, closeSync, constants, openSync, readFileSync, readSync, realpathSync, statSync } = require("node:fs");
 const { constants: { signals: SIGNAL_NUMBERS } } = require("node:os");
 const { delimiter, join } = require("node:path");
 const { isatty } = require("node:tty");
@@ -49,22 +49,30 @@ function isProgram(path) {
   }
 }
 
-function findOnPath(name) {
-  const directories = (process.env.PATH ?? "").split(delimiter).filter(Boolean);
-  return directories.map((directory) => join(directory, name)).find(isProgram);
-}
-
-/** The binary that LOGOUT_GATEWAY_BINARY names: a path, or a name that is looked up on the PATH. */
-function namedBinary(name) {
-  const path = name.includes("/") ? name : findOnPath(name);
-  if (!path) return fail(`LOGOUT_GATEWAY_BINARY: no program ${name} is on the PATH`);
+/** Whether the file can be executed, a script too. */
+function isExecutable(path) {
   try {
     accessSync(path, constants.X_OK);
-  } catch (error) {
-    return fail(`LOGOUT_GATEWAY_BINARY: the binary cannot be executed: ${error.message}`);
+    return statSync(path).isFile();
+  } catch {
+    return false;
   }
-  if (realpathSync(path) === __filename) return fail("LOGOUT_GATEWAY_BINARY names the npm package's launcher, not a binary");
-  return path;
+}
+
+function findOnPath(name, accepts) {
+  const directories = (process.env.PATH ?? "").split(delimiter).filter(Boolean);
+  return directories.map((directory) => join(directory, name)).find(accepts);
+}
+
+/**
+ * What LOGOUT_GATEWAY_BINARY names: a path, or a name that is looked up on the PATH. Undefined if that is this launcher,
+ * which the scripts of npm have on their PATH as logout-gateway.
+ */
+function namedBinary(name) {
+  const path = name.includes("/") ? name : findOnPath(name, isExecutable);
+  if (!path) return fail(`LOGOUT_GATEWAY_BINARY: no program ${name} is on the PATH`);
+  if (!isExecutable(path)) return fail(`LOGOUT_GATEWAY_BINARY: ${path} is no file that can be executed`);
+  return realpathSync(path) === __filename ? undefined : path;
 }
 
 /** The binary of the package for this platform, or undefined if that package is not installed. */
@@ -83,9 +91,14 @@ function packagedBinary() {
 /** An empty variable counts as not set. */
 function findBinary() {
   const { LOGOUT_GATEWAY_BINARY } = process.env;
-  if (LOGOUT_GATEWAY_BINARY) return namedBinary(LOGOUT_GATEWAY_BINARY);
-  const path = packagedBinary() ?? findOnPath("logout-gateway");
-  if (path) return path;
+  const expected = (LOGOUT_GATEWAY_BINARY && namedBinary(LOGOUT_GATEWAY_BINARY)) || packagedBinary();
+  if (expected) return expected;
+  const other = findOnPath("logout-gateway", isProgram);
+  if (other) {
+    // It may be of another version.
+    console.error(`the package ${PLATFORM_PACKAGE} is not installed: ${other} runs`);
+    return other;
+  }
   if (!Object.hasOwn(optionalDependencies, PLATFORM_PACKAGE)) {
     return fail(`logout-gateway has no npm package for ${process.platform}-${process.arch}.\n${OTHER_WAYS}`);
   }
@@ -125,6 +138,8 @@ function runAsChild(binary, args) {
 
 const binary = findBinary();
 const args = process.argv.slice(2);
+// What runs now may be a script that starts this launcher: it must not run that script again.
+delete process.env.LOGOUT_GATEWAY_BINARY;
 // With execve the binary takes the place of this process: signals and the exit status need not be passed on.
 if (process.execve) process.execve(binary, [binary, ...args]);
 else runAsChild(binary, args);

@@ -118,7 +118,7 @@ impl JarSessions {
 }
 
 /// Collects the sessions of a cookie jar. A request may have thousands of cookies, so an access token that was read
-/// before is found by its hash, which nobody can predict.
+/// before is found by its hash. The hash has a random key, so a client cannot choose tokens of the same hash.
 #[derive(Default)]
 struct Reader {
     read: JarSessions,

@@ -30,7 +30,8 @@ async function createPaths(context) {
 test("the variable goes before the package, which goes before the PATH", async (context) => {
   const { directory, second, run } = await createPaths(context);
   await symlink(BINARY, join(second, "logout-gateway"));
-  assert.match((await run()).output, VERSION);
+  const other = await run();
+  assert.match(other.output, /^the package .* is not installed: .*\/second\/logout-gateway runs\nlogout-gateway \d/);
 
   await writeScript(await createPlatformPackage({ directory }), "packaged");
   assert.equal((await run()).output, "packaged\n");
@@ -38,7 +39,7 @@ test("the variable goes before the package, which goes before the PATH", async (
 
   await writeScript(join(directory, "named"), "named");
   assert.equal((await run({ LOGOUT_GATEWAY_BINARY: join(directory, "named") })).output, "named\n");
-  // A name without a slash is looked up on the PATH, as logout-gateway-mock does.
+  // A name without a slash is looked up on the PATH.
   assert.match((await run({ LOGOUT_GATEWAY_BINARY: "logout-gateway" })).output, VERSION);
 });
 
@@ -52,16 +53,31 @@ test("the launcher does not run itself, nor a script that starts it", async (con
   assert.match(output, /^error: the package .* is not installed/);
   assert.equal(status, 1);
 
-  const named = await run({ LOGOUT_GATEWAY_BINARY: join(first, "logout-gateway") });
-  assert.match(named.output, /^error: LOGOUT_GATEWAY_BINARY names the npm package's launcher/);
-  assert.equal(named.status, 1);
+  for (const named of [join(first, "logout-gateway"), join(second, "logout-gateway"), "logout-gateway"]) {
+    const { status, output } = await run({ LOGOUT_GATEWAY_BINARY: named });
+    assert.match(output, /^error: the package .* is not installed/, named);
+    assert.equal(status, 1);
+  }
+});
+
+test("a variable that names the launcher, or a script that starts it, runs the package's binary", async (context) => {
+  const { directory, launcher, first, second, run } = await createPaths(context);
+  await writeScript(await createPlatformPackage({ directory }), "packaged");
+  await chmod(launcher, 0o755);
+  await symlink(launcher, join(first, "logout-gateway"));
+  await writeFile(join(second, "start"), `#!/bin/sh\nexec "${process.execPath}" "${launcher}" "$@"\n`);
+  await chmod(join(second, "start"), 0o755);
+  for (const named of [join(first, "logout-gateway"), "logout-gateway", "start"]) {
+    assert.equal((await run({ LOGOUT_GATEWAY_BINARY: named })).output, "packaged\n", named);
+  }
 });
 
 test("a variable that names no program is an error, even if the package has one", async (context) => {
   const { directory, run } = await createPaths(context);
   await writeScript(await createPlatformPackage({ directory }), "packaged");
   for (const [value, message] of [
-    ["/nowhere", /^error: LOGOUT_GATEWAY_BINARY: the binary cannot be executed: ENOENT/],
+    ["/nowhere", /^error: LOGOUT_GATEWAY_BINARY: \/nowhere is no file that can be executed/],
+    [directory, /^error: LOGOUT_GATEWAY_BINARY: .* is no file that can be executed/],
     ["no-such-program", /^error: LOGOUT_GATEWAY_BINARY: no program no-such-program is on the PATH/],
   ]) {
     const { status, output } = await run({ LOGOUT_GATEWAY_BINARY: value });
