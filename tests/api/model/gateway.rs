@@ -202,11 +202,20 @@ impl GatewayUnderTest {
 
     /// The number of entries in the revocation list, according to the metrics.
     pub(super) fn revocations(&self) -> usize {
+        self.runtime.block_on(self.metric("logout_gateway_revocations "))
+    }
+
+    /// The number of logouts that the gateway has finished.
+    pub(super) async fn finished_logouts(&self) -> usize {
+        self.metric("logout_gateway_logouts_total{").await
+    }
+
+    /// The sum of the metrics whose lines begin with `beginning`.
+    async fn metric(&self, beginning: &str) -> usize {
         let admin = self.app.admin_address.unwrap();
-        let reply = self.runtime.block_on(Request::new(admin, "GET", "/metrics").send());
-        let text = reply.text();
-        let line = text.lines().find(|line| line.starts_with("logout_gateway_revocations "));
-        line.unwrap().rsplit(' ').next().unwrap().parse().unwrap()
+        let text = Request::new(admin, "GET", "/metrics").send().await.text();
+        let lines = text.lines().filter(|line| line.starts_with(beginning));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()).sum()
     }
 
     /// The list under `member` in the JSON report that the admin listener returns for `target`.

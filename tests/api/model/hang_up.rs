@@ -17,6 +17,7 @@ impl GatewayUnderTest {
         let Session { user, tokens, issued_at, .. } = &self.sessions[session];
         let (user, tokens, issued_at) = (*user, tokens.clone(), *issued_at);
         self.allow_other_ends_of(user);
+        let finished_before = self.runtime.block_on(self.finished_logouts());
         self.runtime.block_on(async {
             let calls_before = self.app.gotrue_calls("logout").len();
             let request = self.app.post("/logout").bearer(&tokens.access_token);
@@ -45,6 +46,9 @@ impl GatewayUnderTest {
         if model.sessions[session].state == SessionState::Ended {
             let dead = async || !self.app.is_alive(&tokens);
             self.runtime.block_on(eventually("the session has ended", dead));
+            // GoTrue ends the session before the gateway receives its response and records it.
+            let finished = async || self.finished_logouts().await > finished_before;
+            self.runtime.block_on(eventually("the gateway has finished the logout", finished));
         } else {
             self.hung_up.insert(session);
         }
