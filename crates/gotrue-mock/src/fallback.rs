@@ -33,16 +33,13 @@ use axum::{
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use serde_json::json;
-use tokio::{
-    net::{TcpStream, lookup_host},
-    time::timeout,
-};
-use url::Url;
+use tokio::{net::TcpStream, time::timeout};
+use url::{Position, Url};
 
 use crate::cors;
 
-/// The longest time to connect to one address of the target. Its answer may take any time, because it may be a stream.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// The longest time to connect to the target. Its answer may take any time, because it may be a stream.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The headers of one connection, besides those that `Connection` names.
 const CONNECTION_HEADERS: [HeaderName; 6] = [
@@ -61,9 +58,9 @@ pub(crate) struct Fallback {
     base_path: String,
     /// Scheme, host and port of the base URL, for messages.
     origin: String,
-    /// Name or address of the host, and its port.
-    address: (String, u16),
-    /// The value of `Host`.
+    /// Host and port, to which the mock connects.
+    address: String,
+    /// The value of `Host`, which has the port only if it is not 80.
     host: HeaderValue,
 }
 
@@ -79,18 +76,13 @@ enum FallbackError {
 impl Fallback {
     /// Requests go to `base`, a URL of `http` with a host.
     pub(crate) fn new(base: &Url) -> Self {
-        let host = base.host_str().unwrap_or_default();
-        let authority =
-            base.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        let host = &base[Position::BeforeHost..Position::AfterPort];
         Self {
             base_path: base.path().trim_end_matches('/').to_owned(),
             origin: base.origin().ascii_serialization(),
-            // An IPv6 address has brackets only in a URL.
-            address: (
-                host.trim_matches(['[', ']']).to_owned(),
-                base.port_or_known_default().unwrap_or_default(),
-            ),
-            host: HeaderValue::try_from(authority).unwrap_or(HeaderValue::from_static("")),
+            address: if base.port().is_some() { host.to_owned() } else { format!("{host}:80") },
+            // The host of a URL is ASCII, so it is a valid value.
+            host: HeaderValue::try_from(host).unwrap_or(HeaderValue::from_static("")),
         }
     }
 
@@ -149,27 +141,15 @@ impl Fallback {
     }
 
     async fn send(&self, request: Request<Incoming>) -> Result<Response<Incoming>, FallbackError> {
-        let stream = self.connect().await.map_err(FallbackError::Connect)?;
+        let connected = timeout(CONNECT_TIMEOUT, TcpStream::connect(&self.address)).await;
+        let stream = connected.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+        let stream = stream.map_err(FallbackError::Connect)?;
         // `TCP_NODELAY` only saves latency: ignore an error.
         let _ = stream.set_nodelay(true);
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // The connection lives until the response has been read. Its errors are those of the request and of the body.
         tokio::spawn(connection);
         Ok(sender.send_request(request).await?)
-    }
-
-    /// Connects to the first of the host's addresses that answers.
-    async fn connect(&self) -> io::Result<TcpStream> {
-        let (host, port) = &self.address;
-        let mut failed = io::Error::from(io::ErrorKind::NotFound);
-        for address in lookup_host((host.as_str(), *port)).await? {
-            match timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => failed = error,
-                Err(_) => failed = io::ErrorKind::TimedOut.into(),
-            }
-        }
-        Err(failed)
     }
 }
 
@@ -213,6 +193,18 @@ mod tests {
         }
         for path in ["/rest/v1/todos", "/auth/v10", "/auth", "/mocks", "//", "/index.html"] {
             assert!(Fallback::is_for(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_host_of_the_target_has_its_port_unless_that_is_80() {
+        for (base, host, address) in [
+            ("http://example.com/rest/", "example.com", "example.com:80"),
+            ("http://127.0.0.1:54321", "127.0.0.1:54321", "127.0.0.1:54321"),
+            ("http://[::1]:54321", "[::1]:54321", "[::1]:54321"),
+        ] {
+            let fallback = Fallback::new(&base.parse().unwrap());
+            assert_eq!((&*fallback.address, fallback.host.to_str().unwrap()), (address, host));
         }
     }
 }

@@ -256,8 +256,8 @@ fn audience(claim: Option<&Value>) -> Vec<String> {
 
 fn identity(claims: &Map<String, Value>, provider: String, aud: &[String]) -> ExternalIdentity {
     let kept = claims.iter().filter(|(name, _)| KEPT_CLAIMS.contains(&name.as_str()));
-    let mut data = Map::new();
-    data.extend(kept.map(|(name, value)| (name.clone(), value.clone())));
+    let mut data: Map<String, Value> =
+        kept.map(|(name, value)| (name.clone(), value.clone())).collect();
     let email = claims.get("email").and_then(Value::as_str).filter(|email| !email.is_empty());
     let is_verified = |name: &str| claims.get(name).and_then(Value::as_bool).unwrap_or_default();
     let email_verified = email.is_some() && is_verified("email_verified");

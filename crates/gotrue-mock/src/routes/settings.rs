@@ -14,8 +14,7 @@ pub(crate) async fn settings(State(mock): State<Mock>) -> Json<Value> {
         let is_enabled = settings.providers.iter().any(|enabled| enabled == name);
         ((*name).to_owned(), json!(is_enabled))
     };
-    let mut external = Map::new();
-    external.extend(PROVIDERS.iter().map(provider));
+    let mut external: Map<String, Value> = PROVIDERS.iter().map(provider).collect();
     for (name, is_enabled) in [
         ("anonymous_users", settings.allows_anonymous_users),
         ("email", settings.allows_emails),
