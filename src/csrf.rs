@@ -73,6 +73,7 @@ impl Binding {
         Self::of(parts.into_iter().collect())
     }
 
+    /// A function without type parameters, so that sorting is compiled once.
     fn of(mut parts: Vec<BoundTo>) -> Self {
         parts.sort_by(|a, b| a.octets().cmp(b.octets()));
         parts.dedup();

@@ -126,7 +126,8 @@ pub(crate) struct Session {
     pub(crate) signature: SignatureStatus,
     /// Whether the access token has expired.
     pub(crate) expired: bool,
-    /// The access token that the Bearer header or the cookie carried.
+    /// The access token that the Bearer header or the cookie carried. Shared with [`Credential`]: a copy would be wiped
+    /// too, octet by octet.
     pub(crate) access_token: Arc<SecretString>,
     /// The refresh tokens of the cookies, in the order in which they are tried. None of them is empty.
     pub(crate) refresh_tokens: Vec<SecretString>,

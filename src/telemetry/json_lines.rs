@@ -1,7 +1,7 @@
 //! Writes a log event as a line of JSON, straight into the line's buffer.
 //!
 //! The lines are those of `tracing_subscriber::fmt::format::Json` with flattened fields: `timestamp`, `level`, the fields
-//! of the event, `target`. That formatter takes twice as many instructions, 7 % of those of a logout.
+//! of the event, `target`. That formatter takes twice as many instructions: 15,000 more for the audit line, 6 % of a logout.
 
 use std::fmt::{self, Debug, Write as _};
 
@@ -55,16 +55,22 @@ struct Members<'w> {
 }
 
 impl Members<'_> {
+    /// Adds a field whose value `write` writes. Does nothing after an error, because a visitor cannot return one.
     fn add(&mut self, field: &Field, write: impl FnOnce(&mut Writer<'_>) -> fmt::Result) {
-        let writer = &mut self.writer;
-        let mut write_member = || {
-            writer.write_str(",\"")?;
-            Escaped(writer).write_str(field.name())?;
-            writer.write_str("\":")
-        };
         if self.written.is_ok() {
-            self.written = write_member().and_then(|()| write(&mut self.writer));
+            self.written = self.write_member(field, write);
         }
+    }
+
+    fn write_member(
+        &mut self,
+        field: &Field,
+        write: impl FnOnce(&mut Writer<'_>) -> fmt::Result,
+    ) -> fmt::Result {
+        self.writer.write_str(",\"")?;
+        Escaped(&mut self.writer).write_str(field.name())?;
+        self.writer.write_str("\":")?;
+        write(&mut self.writer)
     }
 
     fn add_text(&mut self, field: &Field, text: fmt::Arguments<'_>) {

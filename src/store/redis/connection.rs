@@ -32,6 +32,12 @@ enum ConnectionState {
     Down(RedisStoreError),
 }
 
+/// Converts the answers to a pipeline. Queries take answers as they are, so that they are compiled once and not for each
+/// type.
+pub(super) fn converted<T: FromRedisValue>(answers: Value) -> Result<T, RedisStoreError> {
+    Ok(T::from_redis_value(answers).map_err(RedisError::from)?)
+}
+
 impl SharedConnection {
     pub(super) fn new(first: Result<RedisConnection, RedisStoreError>) -> Self {
         Self(watch::Sender::new(match first {
@@ -46,8 +52,7 @@ impl SharedConnection {
         commands: &Pipeline,
         time_limit: Duration,
     ) -> Result<T, RedisStoreError> {
-        let answers = self.query_values(commands, time_limit).await?;
-        Ok(T::from_redis_value(answers).map_err(RedisError::from)?)
+        converted(self.query_values(commands, time_limit).await?)
     }
 
     async fn query_values(

@@ -11,10 +11,13 @@
 
 use std::{convert::Infallible, time::Duration};
 
-use redis::{FromRedisValue, Pipeline, RedisError, Value, pipe};
+use redis::{FromRedisValue, Pipeline, pipe};
 use tokio::time::{Instant, sleep};
 
-use super::{RedisStore, commands, error::RedisStoreError, records, server::RedisConnection};
+use super::{
+    RedisStore, commands, connection::converted, error::RedisStoreError, records,
+    server::RedisConnection,
+};
 use crate::store::list::{RevocationEntry, RevocationList};
 
 /// How long Redis waits for a change before it answers (`XREAD BLOCK`).
@@ -227,8 +230,7 @@ async fn query<T: FromRedisValue>(
     question: &Pipeline,
     connection: &mut RedisConnection,
 ) -> Result<T, RedisStoreError> {
-    let answers: Value = question.query_async(connection).await?;
-    Ok(T::from_redis_value(answers).map_err(RedisError::from)?)
+    converted(question.query_async(connection).await?)
 }
 
 /// Reads a page of a sorted set, and the cursor of the next page; `None` after the last page.
