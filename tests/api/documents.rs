@@ -67,6 +67,22 @@ fn operate_md_lists_every_weak_setting_of_which_the_gateway_warns() {
     assert_eq!(listed, warned);
 }
 
+/// The repository has several packages with binaries, of which cargo asks for one.
+#[test]
+fn each_cargo_install_from_the_repository_names_the_package() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let documents =
+        ["README.md", "docs/operate.md", "docs/ci.md", "packaging/npm/logout-gateway/README.md"];
+    let text = documents.map(|document| fs::read_to_string(root.join(document)).unwrap()).concat();
+    let commands: Vec<_> = text.split("cargo install ").skip(1).collect();
+    let from_git = commands.iter().filter_map(|command| command.split("--git ").nth(1));
+    let from_git: Vec<_> = from_git.map(|rest| rest.split(['`', '\n']).next().unwrap()).collect();
+    assert!(!from_git.is_empty());
+    for arguments in from_git {
+        assert!(arguments.ends_with(" logout-gateway"), "{arguments}");
+    }
+}
+
 /// Lines of a proxy's file without their indentation and without the comment that a document adds.
 fn trimmed_lines(text: &str) -> Vec<&str> {
     text.lines().map(|line| line.split("  #").next().unwrap().trim()).collect()

@@ -202,20 +202,22 @@ impl GatewayUnderTest {
 
     /// The number of entries in the revocation list, according to the metrics.
     pub(super) fn revocations(&self) -> usize {
-        self.runtime.block_on(self.metric("logout_gateway_revocations "))
+        let values = self.runtime.block_on(self.metrics("logout_gateway_revocations "));
+        assert_eq!(values.len(), 1, "the gauge of the revocation list");
+        values[0]
     }
 
     /// The number of logouts that the gateway has finished.
     pub(super) async fn finished_logouts(&self) -> usize {
-        self.metric("logout_gateway_logouts_total{").await
+        self.metrics("logout_gateway_logouts_total{").await.iter().sum()
     }
 
-    /// The sum of the metrics whose lines begin with `beginning`.
-    async fn metric(&self, beginning: &str) -> usize {
+    /// The values of the metrics whose lines begin with `beginning`.
+    async fn metrics(&self, beginning: &str) -> Vec<usize> {
         let admin = self.app.admin_address.unwrap();
         let text = Request::new(admin, "GET", "/metrics").send().await.text();
         let lines = text.lines().filter(|line| line.starts_with(beginning));
-        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<usize>().unwrap()).sum()
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse().unwrap()).collect()
     }
 
     /// The list under `member` in the JSON report that the admin listener returns for `target`.

@@ -196,3 +196,19 @@ check_logout() {
 	contain "the head of the answer" "$(tr 'A-Z\r' 'a-z ' <"$work/logout.head")" 'x-logout-outcome: revoked '
 	equal "the session's status after the logout" "$(session_status "$mock" "$token")" 403
 }
+
+# $1: name, $2: directory, $3: the least number of links in its documents. Code blocks have no links.
+check_links() {
+	local document target count=0
+	while read -r document target; do
+		count=$((count + 1))
+		[ -e "$(dirname "$document")/$target" ] || fail "$1: ${document#"$2"/} links to $target"
+	done < <(
+		find "$2" -name '*.md' | while read -r document; do
+			# shellcheck disable=SC2016 # these are backticks of Markdown
+			sed '/^ *```/,/^ *```/d' "$document" | grep -oE '\]\([^)#:]+[)#]' | sed "s|^](|$document |; s|[)#]$||" || true
+		done
+	)
+	[ "$count" -ge "$3" ] || fail "$1: only $count links"
+	ok "$1: its $count links between files lead to files that it has"
+}
