@@ -1,4 +1,4 @@
-//! Measures the gateway from outside: beside its peers, and how its cost grows. The README's charts are made here.
+//! Measures the gateway from outside: beside its peers, and how its cost grows.
 //!
 //! The load is written in Rust for the sake of its own cost: one thread that reads and writes sockets takes some
 //! 10 µs for a request. A load in a slower language would wait for itself, and leave subjects idle between requests,

@@ -62,7 +62,7 @@ impl ServerProcess {
     }
 }
 
-/// A random address of the loopback network 127.0.0.0/8, which no other server has. Caddy shares its port with other
+/// A random address of the loopback network 127.0.0.0/8, so that two servers hardly ever have the same. Caddy shares its port with other
 /// processes (`SO_REUSEPORT`): with one address for all, two tests that choose the same free port would get each
 /// other's requests.
 fn own_address() -> Ipv4Addr {
