@@ -34,7 +34,7 @@ struct Case {
     goal: f64,
 }
 
-const GATEWAY: &str = "gateway";
+const GATEWAY: &str = gateway::NAME;
 const PASSING_ON: &str = "nginx, which passes it on unchecked";
 const RETURN_200: &str = "nginx, return 200";
 const SSR: &str = "Node.js, @supabase/ssr with the same checks";
@@ -65,7 +65,7 @@ const CASES: [Case; 5] = [
         subjects: &[
             (Kind::Gateway, GATEWAY),
             (Kind::Nginx, RETURN_200),
-            (Kind::Oauth2Proxy, "oauth2-proxy"),
+            (Kind::Oauth2Proxy, oauth2_proxy::NAME),
             (Kind::Node, GET_CLAIMS),
         ],
         goal: 1.05,
@@ -105,19 +105,7 @@ pub(crate) async fn run(binary: &Path, rounds: usize) -> Report {
     for round in 0..rounds {
         eprintln!("round {} of {rounds}", round + 1);
         for (case, section) in CASES.iter().zip(&mut sections) {
-            // Each round begins with another subject. The rows keep the order of the case.
-            let mut costs = Vec::new();
-            for at in 0..case.subjects.len() {
-                let (kind, name) = case.subjects[(at + round) % case.subjects.len()];
-                if let Some(cost) = peers.cost(case.work, kind).await {
-                    costs.push((name, cost));
-                }
-            }
-            let place = |name| case.subjects.iter().position(|(_, other)| *other == name);
-            costs.sort_by_key(|(name, _)| place(*name));
-            for (name, cost) in &costs {
-                section.push_cost(name, cost);
-            }
+            peers.push_costs(case, round, section).await;
         }
         peers.push_auth_request(&mut asked).await;
     }
@@ -178,6 +166,22 @@ impl Peers {
 
     fn process(&self, kind: Kind) -> Option<&Process> {
         self.running.iter().find(|(other, _)| *other == kind).map(|(_, process)| process)
+    }
+
+    /// Measures each subject of a case once. Each round begins with another subject; the rows keep the order of the case.
+    async fn push_costs(&self, case: &Case, round: usize, section: &mut Section) {
+        let mut costs = Vec::new();
+        for at in 0..case.subjects.len() {
+            let place = (at + round) % case.subjects.len();
+            let (kind, name) = case.subjects[place];
+            if let Some(cost) = self.cost(case.work, kind).await {
+                costs.push((place, name, cost));
+            }
+        }
+        costs.sort_by_key(|(place, ..)| *place);
+        for (_, name, cost) in &costs {
+            section.push_cost(name, cost);
+        }
     }
 
     /// Measures one subject once; `None` if it is missing.

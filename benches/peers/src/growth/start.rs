@@ -11,13 +11,12 @@ use crate::{
 
 /// How often each subject starts in a round: a start takes milliseconds, and varies by as many.
 const STARTS: usize = 3;
-const GATEWAY: &str = "gateway";
 
 pub(super) async fn measure(world: &World, kinds: &[Kind], rounds: usize) -> Part {
     let mut section = Section::new("start to the first answer", "ms");
     for _ in 0..rounds * STARTS {
         let (answer, ready) = gateway::start_times(world).await;
-        section.push(GATEWAY, milliseconds(answer));
+        section.push(gateway::NAME, milliseconds(answer));
         section.push("gateway, until it is ready", milliseconds(ready));
         if kinds.contains(&Kind::Nginx) {
             let (_, took) = nginx::start(world, world.upstream.address).await;
@@ -28,7 +27,7 @@ pub(super) async fn measure(world: &World, kinds: &[Kind], rounds: usize) -> Par
         }
     }
     let text = "start to the first answer, ms";
-    let goals = vec![Goal::new(text, Bound::AtMost(12.0), section.values(GATEWAY))];
+    let goals = vec![Goal::new(text, Bound::AtMost(12.0), section.values(gateway::NAME))];
     (vec![section], goals)
 }
 

@@ -1,5 +1,6 @@
 //! The right answers of each subject. A subject that answers otherwise has not done the work that is measured.
 
+use super::{gateway, nginx, node, oauth2_proxy};
 use crate::exchange::Exchange;
 
 pub(crate) const SUCCESS: &[u8] = br#"{"data":{"success":true}}"#;
@@ -15,10 +16,10 @@ pub(crate) enum Kind {
 impl Kind {
     pub(crate) const fn name(self) -> &'static str {
         match self {
-            Self::Gateway => "gateway",
-            Self::Nginx => "nginx",
-            Self::Node => "Node.js",
-            Self::Oauth2Proxy => "oauth2-proxy",
+            Self::Gateway => gateway::NAME,
+            Self::Nginx => nginx::NAME,
+            Self::Node => node::NAME,
+            Self::Oauth2Proxy => oauth2_proxy::NAME,
         }
     }
 
