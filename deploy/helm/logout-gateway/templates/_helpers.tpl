@@ -81,6 +81,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- if contains "/OWNER/" .Values.image.repository }}
 {{- fail "image.repository has the placeholder OWNER: set it to the repository to which you pushed the image" }}
 {{- end }}
+{{- if and .Values.ingress.enabled (not .Values.ingress.hosts) }}
+{{- fail "ingress.hosts is empty: set it to the hosts whose requests reach the gateway" }}
+{{- end }}
 {{- $shared := eq .Values.store.type "redis" }}
 {{- if and $shared (not $items.GATEWAY_STORE) }}
 {{- fail "store.type is redis, and secret.values.GATEWAY_STORE is missing: set it to redis://… or rediss://…" }}
