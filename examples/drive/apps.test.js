@@ -8,6 +8,7 @@ import { chromium } from "playwright-core";
 import {
   aboutToExpire, cookieHeader, eventually, sessionOf, startApp, startDemo,
 } from "./harness.js";
+import { testRefreshPage } from "./refresh_page.js";
 
 const CHROMIUM = { executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] };
 
@@ -184,5 +185,8 @@ for (const name of Object.keys(DATA)) {
       await tab.getByText("Other devices may hold on to the session").waitFor();
       assert.deepEqual(await profile.cookies(), []);
     });
+
+    // Only this app has such a page.
+    if (name === "nextjs") await suite.test("the page that refreshes a session", testRefreshPage);
   });
 }

@@ -43,30 +43,48 @@ function outlived(child, wait) {
   return Promise.race([wait, ended]);
 }
 
-export async function startDemo(context) {
-  const demo = run(context, BINARY, ["demo", "--bind", "127.0.0.1:0"], { env: {} });
-  const said = /^The gateway +(\S+)\nGoTrue +(\S+)/m;
-  const told = eventually("the demo says where it listens", () => demo.output.match(said));
-  const [, gateway, gotrue] = await outlived(demo, told);
+// The mock's control endpoints.
+function controls(gotrue) {
   const json = async (path, options) => (await fetch(`${gotrue}${path}`, options)).json();
+  const post = (path, body) => fetch(`${gotrue}${path}`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(body),
+  });
   return {
-    gateway,
-    gotrue,
     sessions: () => json("/mock/sessions"),
+    endSession: (id) => fetch(`${gotrue}/mock/sessions/${id}`, { method: "DELETE" }),
     calls: (ending) => json("/mock/calls")
       .then((calls) => calls.filter(({ path }) => path.endsWith(ending))),
-    fault: (fault) => fetch(`${gotrue}/mock/faults`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify(fault),
-    }),
-    refresh: (refreshToken) => json("/auth/v1/token?grant_type=refresh_token", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ refresh_token: refreshToken }),
-    }),
+    fault: (fault) => post("/mock/faults", fault),
+    repair: () => fetch(`${gotrue}/mock/faults`, { method: "DELETE" }),
+    signUp: (user) => post("/auth/v1/signup", user).then((answer) => answer.json()),
+    refresh: (refreshToken) => post("/auth/v1/token?grant_type=refresh_token", {
+      refresh_token: refreshToken,
+    }).then((answer) => answer.json()),
   };
 }
+
+// The output names both addresses.
+async function startGateway(context, flags, pattern) {
+  const child = run(context, BINARY, flags, { env: {} });
+  const shown = eventually(`${flags[0]} shows its addresses`, () => child.output.match(pattern));
+  const { groups: { gateway, gotrue } } = await outlived(child, shown);
+  return { gateway, gotrue, ...controls(gotrue) };
+}
+
+export const startDemo = (context) => startGateway(
+  context,
+  ["demo", "--bind", "127.0.0.1:0"],
+  /^The gateway +(?<gateway>\S+)\nGoTrue +(?<gotrue>\S+)/m,
+);
+
+// A mock whose access tokens expire soon, and a gateway.
+export const startMock = (context, tokenLifetime) => startGateway(
+  context,
+  ["mock", "--gateway", "--bind", "127.0.0.1:0", "--token-lifetime", tokenLifetime],
+  /^listening on (?<gotrue>\S+)\nthe gateway listens on (?<gateway>\S+)/m,
+);
 
 // The apps tell no port that was chosen for them before they need to know it.
 async function freePort() {
@@ -78,8 +96,8 @@ async function freePort() {
   return port;
 }
 
-// Built each time, for Next.js writes the addresses of its rewrites down.
-export async function startApp(context, name, demo) {
+// Next.js stores the addresses of its rewrites in the build: build anew if a test uses them.
+export async function startApp(context, name, demo, { isBuilt = false } = {}) {
   const cwd = fileURLToPath(new URL(`../${name}`, import.meta.url));
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
@@ -91,8 +109,10 @@ export async function startApp(context, name, demo) {
     PORT: port,
     ORIGIN: url,
   };
-  const build = run(context, "npm", ["run", "build"], { cwd, env });
-  if (await build.ended) throw new Error(build.output);
+  if (!isBuilt) {
+    const build = run(context, "npm", ["run", "build"], { cwd, env });
+    if (await build.ended) throw new Error(build.output);
+  }
   const app = run(context, "npm", ["start"], { cwd, env });
   await outlived(app, eventually(`${name} answers`, () => fetch(url).catch(() => null)));
   return url;
@@ -112,6 +132,10 @@ export function sessionOf(cookies) {
 
 // The same session, as a server client sees it in the last minute of its hour.
 export function aboutToExpire(cookies) {
-  const session = { ...sessionOf(cookies), expires_at: Math.floor(Date.now() / 1000) + 30 };
-  return `${KEY}=base64-${Buffer.from(JSON.stringify(session)).toString("base64url")}`;
+  return cookieOf({ ...sessionOf(cookies), expires_at: Math.floor(Date.now() / 1000) + 30 });
 }
+
+// The cookie in which @supabase/ssr keeps a session.
+export const cookieOf = (session) => (
+  `${KEY}=base64-${Buffer.from(JSON.stringify(session)).toString("base64url")}`
+);

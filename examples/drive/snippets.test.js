@@ -1,4 +1,4 @@
-// The pages of docs/frontend/ show the code that the apps run.
+// Documents show the code that the examples run.
 
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
@@ -11,7 +11,11 @@ const read = (path) => readFile(new URL(path, ROOT), "utf8");
 const NAMED = /^```\w+\n(?:\/\/|<!--) (examples\/\S+)(?: -->)?\n([^]*?)^```$/gm;
 
 const APPS = ["nextjs", "sveltekit"];
-const pages = await Promise.all(APPS.map((app) => read(`docs/frontend/${app}.md`)));
+const PAGES = [
+  ...APPS.map((app) => `docs/frontend/${app}.md`),
+  "docs/proxies.md",
+];
+const pages = await Promise.all(PAGES.map(read));
 const shown = pages.flatMap((page) => [...page.matchAll(NAMED)]);
 
 for (const app of APPS) {
@@ -19,6 +23,10 @@ for (const app of APPS) {
     const paths = shown.map(([, path]) => path);
     assert.ok(paths.filter((path) => path.startsWith(`examples/${app}/`)).length > 3, paths);
   });
+}
+
+for (const path of ["examples/nextjs/app/auth/refresh/route.js"]) {
+  test(`${path} is shown`, () => assert.ok(shown.some(([, name]) => name === path)));
 }
 
 for (const [, path, code] of shown) {

@@ -27,5 +27,6 @@ export async function proxy(request) {
 export const config = {
   // For pages only. On the gateway's paths this function would refresh the session that a logout is
   // about to end, and set its cookies again beside the gateway's deletions. A form posts to /logout.
-  matcher: "/((?!api/auth/|auth/v1/|logout$|_next/static|_next/image|favicon.ico).*)",
+  // /auth/refresh refreshes the session by itself: while GoTrue is down, both would take a minute.
+  matcher: "/((?!api/auth/|auth/v1/|auth/refresh$|logout$|_next/static|_next/image|favicon.ico).*)",
 };
