@@ -14,6 +14,7 @@ const APPS = ["nextjs", "sveltekit"];
 const PAGES = [
   ...APPS.map((app) => `docs/frontend/${app}.md`),
   "docs/proxies.md",
+  "packaging/npm/logout-gateway-mock/README.md",
 ];
 const pages = await Promise.all(PAGES.map(read));
 const shown = pages.flatMap((page) => [...page.matchAll(NAMED)]);
@@ -25,7 +26,7 @@ for (const app of APPS) {
   });
 }
 
-for (const path of ["examples/nextjs/app/auth/refresh/route.js"]) {
+for (const path of ["examples/nextjs/app/auth/refresh/route.js", "examples/jest/mock-environment.mjs"]) {
   test(`${path} is shown`, () => assert.ok(shown.some(([, name]) => name === path)));
 }
 
