@@ -5,6 +5,7 @@ import { createServerClient, parseCookieHeader, serializeCookieHeader } from "@s
 import { isAuthRetryableFetchError } from "@supabase/supabase-js";
 
 import { NoWebSocket, startServer } from "../../../clients/js/test/harness.js";
+import { showDocumentedForm, showDocumentedScript } from "./documented.js";
 
 export const NAME = "sb-127-auth-token";
 
@@ -98,6 +99,8 @@ export function startAppServer(context, mock, gateway) {
     if (request.url.startsWith("/server/sign-in")) return signIn(mock, request, response);
     if (request.url === "/auth/refresh") return refreshSession(mock, request, response);
     if (request.url === "/server/sign-out") return showSignOut(gateway, request, response);
+    if (request.url === "/server/documented/form") return showDocumentedForm(gateway, request, response);
+    if (request.url === "/server/documented/script") return showDocumentedScript(response);
     if (request.url.startsWith("/server/signed-out")) return showSignedOut(request, response);
     return showPrivatePage(request, response);
   }, { maxHeaderSize: 128 * 1024 });

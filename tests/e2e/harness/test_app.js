@@ -17,6 +17,8 @@ import { startAppServer } from "./server.js";
 
 const SOURCES = fileURLToPath(new URL("../site/", import.meta.url));
 
+const CLIENT = fileURLToPath(new URL("../../../clients/js/index.js", import.meta.url));
+
 const CHROMIUM = {
   executablePath: "/usr/bin/chromium",
   // Chromium resolves *.localhost by itself and trusts those pages as if they came over https.
@@ -31,6 +33,8 @@ let site;
 before(async () => {
   site = await mkdtemp(join(tmpdir(), "logout-gateway-"));
   for (const page of ["index.html", "shop.html"]) await cp(join(SOURCES, page), join(site, page));
+  // A page without a bundler has a copy of the client.
+  await cp(CLIENT, join(site, "logout-gateway-client.js"));
   await build({
     entryPoints: ["app.js", "auth.js", "private.js"].map((name) => join(SOURCES, name)),
     bundle: true,
