@@ -141,6 +141,7 @@ pub(super) async fn authenticate(
             let mut authenticated = Authenticated::default();
             let session = read_session(app, token, &[], Carrier::Bearer);
             authenticated.may_be_outdated = app.verifier.may_be_outdated(&session);
+            let is_refused = session.is_err();
             authenticated.add(session.map(|mut session| {
                 if session.expired {
                     session.take_refresh_tokens(cookies.sessions(&app.config.cookies));
@@ -149,7 +150,8 @@ pub(super) async fn authenticate(
             }));
             // If SUPABASE_URL is wrong, even the project's own token does not count as one of this project. So report
             // the cookie of the other project.
-            if !app.verifier.is_of_project(token.expose_secret())
+            if is_refused
+                && !app.verifier.is_of_project(token.expose_secret())
                 && let Some(other) = report_other_project(app, cookies)
             {
                 let error = AuthenticationError::BearerBesideOtherProject(Box::new(other));

@@ -133,8 +133,8 @@ pub(super) fn has_valid_host<B>(request: &Request<B>) -> bool {
 }
 
 fn entries(headers: &HeaderMap, name: HeaderName) -> impl DoubleEndedIterator<Item = &str> {
-    let values: Vec<_> = headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).collect();
-    values.into_iter().flat_map(|value| value.split(',')).map(str::trim).filter(|e| !e.is_empty())
+    let values = headers.get_all(name).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim).filter(|entry| !entry.is_empty())
 }
 
 fn rightmost(headers: &HeaderMap, name: HeaderName) -> Option<&str> {

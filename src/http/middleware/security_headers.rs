@@ -18,6 +18,8 @@ const ALWAYS: [(HeaderName, HeaderValue); 6] = [
 
 /// Sets the headers. `hsts` is the value of `Strict-Transport-Security`, if the response gets one.
 pub(super) fn set(headers: &mut HeaderMap, hsts: Option<&HeaderValue>) {
+    // Room for these and the request id, so that the map grows once.
+    headers.reserve(ALWAYS.len() + 3);
     for (name, value) in ALWAYS {
         headers.insert(name, value);
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use axum::{
     Extension, Json,
-    extract::State,
+    extract::{Request, State},
     http::{HeaderMap, header},
     response::{IntoResponse, Response},
 };
@@ -74,8 +74,9 @@ struct Data {
 pub(in crate::http) async fn csrf(
     State(app): State<Arc<AppState>>,
     Extension(context): Extension<Arc<RequestContext>>,
-    headers: HeaderMap,
+    request: Request,
 ) -> Result<Response, Error> {
+    let headers = request.into_parts().0.headers;
     refuse_duplicates(&headers)?;
     let own = context.client.own_origin.as_deref();
     app.csrf.allowed_origins.check(&headers, own)?;

@@ -12,10 +12,11 @@ use std::sync::Arc;
 
 use axum::{
     Extension,
-    extract::State,
-    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header},
+    extract::{Request, State},
+    http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header, request::Parts},
     response::{IntoResponse, Response},
 };
+use uuid::Uuid;
 
 use self::session::VerifyError;
 #[cfg(test)]
@@ -62,9 +63,10 @@ const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 pub(in crate::http) async fn verify(
     State(app): State<Arc<AppState>>,
     Extension(context): Extension<Arc<RequestContext>>,
-    uri: Uri,
-    headers: HeaderMap,
+    request: Request,
 ) -> Response {
+    // The extractors of axum would copy the headers, for 8,000 of 80,000 instructions.
+    let (Parts { headers, uri, .. }, _) = request.into_parts();
     let found = session::find(&app, &context, &headers).await;
     app.metrics.verified(found.as_ref().err().map(|refused| refused.error.reason()));
     match found {
@@ -135,20 +137,22 @@ fn accepts_html(entry: &str) -> bool {
 /// place of an absent one.
 fn identity(session: &Session) -> HeaderMap {
     let claims = &session.claims;
-    let mut identity = HeaderMap::with_capacity(8);
-    let values = [
-        (USER_ID, claims.sub.to_string()),
-        (SESSION_ID, claims.session_id.to_string()),
-        (ROLE, claims.role.clone().unwrap_or_default()),
-        (AAL, claims.aal.clone().unwrap_or_default()),
-        (ANONYMOUS, claims.is_anonymous.to_string()),
-        (CLIENT_ID, claims.client_id.clone().unwrap_or_default()),
-        (CARRIER, session.carrier.as_str().to_owned()),
-    ];
-    for (name, value) in values {
-        // A claim that is no valid header value becomes an empty header.
-        let value = HeaderValue::try_from(value).unwrap_or(HeaderValue::from_static(""));
-        identity.insert(name, value);
-    }
+    // Room for the headers of every response, too.
+    let mut identity = HeaderMap::with_capacity(16);
+    let of_id = |id: Uuid| header_value(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()));
+    let of_claim = |claim: &Option<String>| header_value(claim.as_deref().unwrap_or_default());
+    identity.insert(USER_ID, of_id(claims.sub));
+    identity.insert(SESSION_ID, of_id(claims.session_id));
+    identity.insert(ROLE, of_claim(&claims.role));
+    identity.insert(AAL, of_claim(&claims.aal));
+    let is_anonymous = if claims.is_anonymous { "true" } else { "false" };
+    identity.insert(ANONYMOUS, HeaderValue::from_static(is_anonymous));
+    identity.insert(CLIENT_ID, of_claim(&claims.client_id));
+    identity.insert(CARRIER, HeaderValue::from_static(session.carrier.as_str()));
     identity
+}
+
+/// The value of a header; empty if `claim` is no valid one.
+fn header_value(claim: &str) -> HeaderValue {
+    HeaderValue::from_str(claim).unwrap_or(HeaderValue::from_static(""))
 }
