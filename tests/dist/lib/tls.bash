@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # $work is that of checks.bash
 # Starts nginx with a certificate of a private authority at https://127.0.0.1:9443, in front of the mock. The authority's
 # certificate is in $work/ca.pem.
 start_tls() {
