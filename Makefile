@@ -60,11 +60,11 @@ test-traefik: $(traefik) ## The Traefik configuration of docs/proxies/traefik.md
 examples: ## The apps of examples/, built and driven in Chromium, and those that test with the mock
 	@tests/install-missing chromium nodejs:node npm
 	cargo build --locked
-	for app in nextjs sveltekit drive vitest jest playwright; do \
+	for app in nextjs sveltekit drive ci vitest jest playwright; do \
 		(cd examples/$$app && $(npm-ci)) || exit 1; \
 	done
 	cd examples/drive && npm test
-	for app in vitest jest playwright; do \
+	for app in ci vitest jest playwright; do \
 		(cd examples/$$app && PATH="$(CURDIR)/examples/drive/node_modules/.bin:$$PATH" npm test) || exit 1; \
 	done
 

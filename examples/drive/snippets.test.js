@@ -13,6 +13,7 @@ const NAMED = /^```\w+\n(?:\/\/|<!--) (examples\/\S+)(?: -->)?\n([^]*?)^```$/gm;
 const APPS = ["nextjs", "sveltekit"];
 const PAGES = [
   ...APPS.map((app) => `docs/frontend/${app}.md`),
+  "docs/ci.md",
   "docs/proxies.md",
   "packaging/npm/logout-gateway-mock/README.md",
 ];
@@ -26,7 +27,13 @@ for (const app of APPS) {
   });
 }
 
-for (const path of ["examples/nextjs/app/auth/refresh/route.js", "examples/jest/mock-environment.mjs"]) {
+const SHOWN = [
+  "examples/nextjs/app/auth/refresh/route.js",
+  "examples/ci/sign-out.test.js",
+  "examples/ci/faults.test.js",
+  "examples/jest/mock-environment.mjs",
+];
+for (const path of SHOWN) {
   test(`${path} is shown`, () => assert.ok(shown.some(([, name]) => name === path)));
 }
 
