@@ -23,8 +23,9 @@ use crate::outcome::Scope;
 
 /// A setting's value that can be logged.
 pub(super) trait LogValue {
-    /// The text for a setting of this type that has no value.
-    const NONE: &'static str = "none";
+    /// The text for a setting of this type that has no value. Not "none", which is a value of `GATEWAY_JWT_ISSUER`
+    /// and could be the name of a cookie or a host.
+    const UNSET: &'static str = "not set";
 
     /// The value as text. A secret's text says only that it is set.
     fn log_value(&self) -> String;
@@ -53,6 +54,7 @@ display_log_values!(
     IpNet,
     EgressProxy,
     AllowedRedirect,
+    Issuer,
     SocketMode,
     StoreAddress
 );
@@ -70,18 +72,9 @@ impl LogValue for Scope {
     }
 }
 
-/// `none` is a value of `GATEWAY_JWT_ISSUER`.
-impl LogValue for Issuer {
-    const NONE: &'static str = "default";
-
-    fn log_value(&self) -> String {
-        self.to_string()
-    }
-}
-
 /// The text without a value is `off`, because only `GATEWAY_ADMIN_BIND` may have no address.
 impl LogValue for ListenAddress {
-    const NONE: &'static str = "off";
+    const UNSET: &'static str = "off";
 
     fn log_value(&self) -> String {
         self.to_string()
@@ -102,8 +95,6 @@ impl LogValue for Duration {
 }
 
 impl LogValue for SecretString {
-    const NONE: &'static str = "not set";
-
     fn log_value(&self) -> String {
         "set".to_owned()
     }
@@ -130,14 +121,14 @@ impl LogValue for Destination {
 
 impl<T: LogValue> LogValue for Option<T> {
     fn log_value(&self) -> String {
-        self.as_ref().map_or_else(|| T::NONE.to_owned(), T::log_value)
+        self.as_ref().map_or_else(|| T::UNSET.to_owned(), T::log_value)
     }
 }
 
 impl<T: LogValue> LogValue for Vec<T> {
     fn log_value(&self) -> String {
         if self.is_empty() {
-            return "none".to_owned();
+            return T::UNSET.to_owned();
         }
         self.iter().map(T::log_value).collect::<Vec<_>>().join(",")
     }
