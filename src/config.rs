@@ -31,7 +31,6 @@ mod warnings;
 
 pub use cookies::{CSRF_COOKIE, CookieSameSite, CookieSecure};
 pub(crate) use csrf::{CsrfMode, serialised_origin};
-pub(crate) use egress_proxy::EgressProxy;
 pub use error::ConfigErrors;
 pub use flags::Args;
 pub use listen_address::ListenAddress;

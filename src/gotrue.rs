@@ -28,7 +28,7 @@ use crate::{outcome::Reason, telemetry::traces::TraceContext};
 
 pub use self::{client::GoTrue, retry_after::RetryAfter};
 pub(crate) use self::{
-    log::report_omitted_lines,
+    log::{ConnectionSettings, report_omitted_lines},
     transport::{HttpClientError, causes},
 };
 
@@ -178,8 +178,8 @@ impl fmt::Display for FetchError {
 
 impl FetchError {
     /// What an operator should check.
-    pub(crate) fn advice(&self, has_egress_proxy: bool) -> &'static str {
-        log::connection_advice(self.cause.as_deref().unwrap_or_default(), has_egress_proxy)
+    pub(crate) fn advice(&self, settings: ConnectionSettings) -> String {
+        settings.advice(self.cause.as_deref().unwrap_or_default())
     }
 }
 

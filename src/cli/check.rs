@@ -13,7 +13,7 @@ use super::parse_config;
 use crate::{
     clock::Clock,
     config::{self, Config, Warning},
-    gotrue::{GoTrue, HealthAnswer},
+    gotrue::{ConnectionSettings, GoTrue, HealthAnswer},
     session::{jwks, token::issuers::PublishedIssuer},
     store, telemetry,
 };
@@ -169,8 +169,8 @@ async fn auth_service(
 ) -> Result<(String, Option<Version>), String> {
     let health = |with_key| async move {
         let answer = gotrue.health(with_key, Instant::now() + config.upstream.timeout).await;
-        let has_egress_proxy = config.upstream.egress_proxy.is_some();
-        answer.map_err(|error| format!("{error}: {}", error.advice(has_egress_proxy)))
+        let settings = ConnectionSettings::new(config);
+        answer.map_err(|error| format!("{error}: {}", error.advice(settings)))
     };
     let without_key = health(false).await?;
     let (answer, api_key) = match (without_key.status, config.supabase.api_key()) {
@@ -183,7 +183,8 @@ async fn auth_service(
     match answer {
         HealthAnswer { status: 200, is_gotrue: true, .. } => {}
         HealthAnswer { status: 200, .. } => {
-            return Err("another server than GoTrue answers at GOTRUE_URL".to_owned());
+            let variable = config.supabase.gotrue_variable();
+            return Err(format!("another server than GoTrue answers at {variable}"));
         }
         HealthAnswer { status: 407, .. } => {
             return Err(

@@ -58,6 +58,11 @@ impl Supabase {
         self.publishable_key.as_ref().or(self.anon_key.as_ref())
     }
 
+    /// The variable from which GoTrue's address comes: `SUPABASE_URL` if `GOTRUE_URL` is not set.
+    pub(crate) fn gotrue_variable(&self) -> &'static str {
+        if self.gotrue_url == self.project.gotrue_url() { "SUPABASE_URL" } else { "GOTRUE_URL" }
+    }
+
     /// Whether `GATEWAY_JWT_ALGORITHMS` contains `algorithm`.
     pub(crate) fn allows(&self, algorithm: Algorithm) -> bool {
         self.algorithms.contains(&algorithm)

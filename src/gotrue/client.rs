@@ -52,8 +52,9 @@ impl GoTrue {
     pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, HttpClientError> {
         let supabase = &config.supabase;
         let base = &supabase.gotrue_url;
+        let transport = Transport::new(config, metrics)?;
         Ok(Self {
-            transport: Transport::new(base, config.upstream.egress_proxy.as_ref(), metrics)?,
+            transport,
             urls: Urls {
                 logout_local: logout_url(base, Scope::Local),
                 logout_others: logout_url(base, Scope::Others),

@@ -8,7 +8,7 @@ use std::time::Instant;
 use axum::http::HeaderValue;
 
 use super::Refusal;
-use crate::{operation::gotrue::Operation, telemetry::line_limit::LineLimit};
+use crate::{config::Config, operation::gotrue::Operation, telemetry::line_limit::LineLimit};
 
 const LINES_EACH_SECOND: u32 = 20;
 
@@ -60,11 +60,11 @@ pub(super) fn broke_off(RequestLabel { request_id, operation }: RequestLabel<'_>
     }
 }
 
-/// The gateway could not connect. With an egress proxy, the proxy may be the reason.
+/// The gateway could not connect.
 pub(super) fn unreachable(
     RequestLabel { request_id, operation }: RequestLabel<'_>,
     cause: &str,
-    has_egress_proxy: bool,
+    settings: ConnectionSettings,
 ) {
     if is_admitted(&FAILURES) {
         tracing::warn!(
@@ -72,24 +72,41 @@ pub(super) fn unreachable(
             operation,
             cause,
             "the gateway cannot connect to GoTrue: {}",
-            connection_advice(cause, has_egress_proxy)
+            settings.advice(cause)
         );
     }
 }
 
-/// What an operator should check if the gateway cannot connect to GoTrue for this cause.
-pub(super) fn connection_advice(cause: &str, has_egress_proxy: bool) -> &'static str {
-    // rustls begins the text of every error about a certificate with these words.
-    if cause.contains("invalid peer certificate") {
-        "check the certificate of GOTRUE_URL; if your own certificate authority signed it, name that \
-         authority's file in SSL_CERT_FILE"
-    } else if cause.contains("proxy authorization required") {
-        // With this text, hyper-util reports that a proxy answered CONNECT with 407.
-        PROXY_PASSWORD_ADVICE
-    } else if has_egress_proxy {
-        "check the proxy in GATEWAY_EGRESS_PROXY, GOTRUE_URL and the network"
-    } else {
-        "check GOTRUE_URL and the network"
+/// The settings that an operator should check if the gateway cannot connect to GoTrue.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ConnectionSettings {
+    gotrue_variable: &'static str,
+    has_egress_proxy: bool,
+}
+
+impl ConnectionSettings {
+    pub(crate) fn new(config: &Config) -> Self {
+        let gotrue_variable = config.supabase.gotrue_variable();
+        Self { gotrue_variable, has_egress_proxy: config.upstream.egress_proxy.is_some() }
+    }
+
+    /// What an operator should check for this cause. With an egress proxy, the proxy may be the reason.
+    pub(super) fn advice(self, cause: &str) -> String {
+        let Self { gotrue_variable, has_egress_proxy } = self;
+        // rustls begins the text of every error about a certificate with these words.
+        if cause.contains("invalid peer certificate") {
+            format!(
+                "check the certificate of {gotrue_variable}; if your own certificate authority signed it, name that \
+                 authority's file in SSL_CERT_FILE"
+            )
+        } else if cause.contains("proxy authorization required") {
+            // With this text, hyper-util reports that a proxy answered CONNECT with 407.
+            PROXY_PASSWORD_ADVICE.to_owned()
+        } else if has_egress_proxy {
+            format!("check the proxy in GATEWAY_EGRESS_PROXY, {gotrue_variable} and the network")
+        } else {
+            format!("check {gotrue_variable} and the network")
+        }
     }
 }
 

@@ -9,13 +9,15 @@ use std::{
 };
 
 use backon::{ExponentialBuilder, Retryable};
-use reqwest::{Client, Proxy, Url, redirect};
+use reqwest::{Client, Proxy, redirect};
 use tokio::time::{Instant, timeout_at};
 use tracing::Span;
 
-use super::{Deadline, FetchError, Refusal, answer::Answer, log, request::Request};
+use super::{
+    ConnectionSettings, Deadline, FetchError, Refusal, answer::Answer, log, request::Request,
+};
 use crate::{
-    config::EgressProxy,
+    config::Config,
     operation::gotrue::{Operation, TryResult},
     telemetry::{metrics::Metrics, traces},
 };
@@ -43,7 +45,7 @@ pub struct HttpClientError(#[from] reqwest::Error);
 #[derive(Clone, Debug)]
 pub(super) struct Transport {
     http: Client,
-    has_egress_proxy: bool,
+    settings: ConnectionSettings,
     metrics: Arc<Metrics>,
 }
 
@@ -96,12 +98,9 @@ impl From<Unanswered> for Refusal {
 }
 
 impl Transport {
-    /// `gotrue_url` decides whether the certificates of the system are read.
-    pub(super) fn new(
-        gotrue_url: &Url,
-        egress_proxy: Option<&EgressProxy>,
-        metrics: Arc<Metrics>,
-    ) -> Result<Self, HttpClientError> {
+    /// The scheme of GoTrue's URL decides whether the certificates of the system are read.
+    pub(super) fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, HttpClientError> {
+        let egress_proxy = config.upstream.egress_proxy.as_ref();
         let client = Client::builder()
             // The environment's proxies are meant for other programs: tokens go only where the configuration
             // says.
@@ -110,7 +109,7 @@ impl Transport {
             Some(proxy) => client.proxy(Proxy::all(proxy.url())?),
             None => client,
         };
-        let uses_tls = gotrue_url.scheme() == "https"
+        let uses_tls = config.supabase.gotrue_url.scheme() == "https"
             || egress_proxy.is_some_and(|proxy| proxy.url().starts_with("https:"));
         let client = if uses_tls {
             client
@@ -146,7 +145,7 @@ impl Transport {
             // packets only delays.
             .tcp_nodelay(true)
             .build()?;
-        Ok(Self { http, has_egress_proxy: egress_proxy.is_some(), metrics })
+        Ok(Self { http, settings: ConnectionSettings::new(config), metrics })
     }
 
     /// Sends the request. If no answer came, or its status says that a retry may succeed, sends it once more.
@@ -217,7 +216,7 @@ impl Transport {
             log::broke_off(request.label(), cause);
             Refusal::NoAnswer
         } else {
-            log::unreachable(request.label(), cause, self.has_egress_proxy);
+            log::unreachable(request.label(), cause, self.settings);
             Refusal::Unavailable { retry_after: None }
         }
     }

@@ -46,6 +46,15 @@ async fn if_the_name_of_gotrue_is_not_found_check_and_the_log_say_so() {
     assert!(line.starts_with("FAILED: GoTrue is unreachable: "), "{line}");
     assert!(line.contains("dns error"), "{line}");
     assert!(line.ends_with(": check GOTRUE_URL and the network"), "{line}");
+    // Without GOTRUE_URL, the address comes from SUPABASE_URL.
+    let by_default = check(&[("SUPABASE_URL", gotrue.trim_end_matches("/auth/v1"))]);
+    let line = by_default.line("GoTrue");
+    assert!(line.ends_with(": check SUPABASE_URL and the network"), "{line}");
+    assert!(
+        by_default.stderr.contains("to GoTrue: check SUPABASE_URL and"),
+        "{}",
+        by_default.stderr
+    );
     let key_set = checked.line("key set");
     assert!(
         key_set.contains("GoTrue is unreachable: ") && key_set.contains("dns error"),

@@ -71,9 +71,7 @@ impl Config {
 impl Supabase {
     pub(super) fn unencrypted_gotrue(&self) -> Option<Warning> {
         let weak = self.gotrue_url.scheme() == "http" && !is_this_machine(&self.gotrue_url);
-        // By default GOTRUE_URL is made from SUPABASE_URL: name the variable that the operator has set.
-        let is_below = self.gotrue_url.as_str().starts_with(self.project.url.as_str());
-        let variable = if is_below { "SUPABASE_URL" } else { "GOTRUE_URL" };
+        let variable = self.gotrue_variable();
         let message = "http:// to another machine is not encrypted: an attacker in the network can read users' \
                         tokens and answer instead of GoTrue; use https://, or a private network";
         weak.then(|| Warning::new(variable, message))

@@ -78,7 +78,7 @@ async fn start_api_gateway(name: &'static str) -> String {
     API_KEY,
     "nginx",
     Some(1),
-    "FAILED: another server than GoTrue answers at GOTRUE_URL"
+    "FAILED: another server than GoTrue answers at SUPABASE_URL"
 )]
 #[tokio::test]
 async fn a_required_apikey_is_tested(
