@@ -51,6 +51,31 @@ impl Kind {
         self.start_edited(gateway, api, &[(replaced, shown)]).await
     }
 
+    /// Like [`Self::start`], with the change from docs/proxies.md for an application without a page that refreshes
+    /// sessions.
+    pub(super) async fn start_without_refresh(
+        self,
+        gateway: SocketAddr,
+        api: SocketAddr,
+    ) -> ServerProcess {
+        let caddyfile = deployed("caddy/Caddyfile");
+        let (replaced, shown) = match self {
+            Self::Nginx => {
+                let shown = documented("docs/proxies.md", "nginx", "## Without such a page");
+                ("error_page 401 = $refusal;\n", shown)
+            }
+            Self::Caddy => {
+                let start = caddyfile.find("\t\t\t\t@refreshable {").unwrap();
+                let block = &caddyfile[start..];
+                let handler = block.find("handle_response @refreshable {").unwrap();
+                let end = "\n\t\t\t\t}\n";
+                let after = handler + block[handler..].find(end).unwrap() + end.len();
+                (&block[..after], String::new())
+            }
+        };
+        self.start_edited(gateway, api, &[(replaced, shown)]).await
+    }
+
     async fn start_edited(
         self,
         gateway: SocketAddr,
@@ -101,8 +126,12 @@ fn nginx(
         ("server 127.0.0.1:8080;", format!("server {gateway};")),
         ("server 127.0.0.1:3000;", format!("server {api};")),
     ];
-    let server = configuration("nginx/logout-gateway.conf", &addresses, edits);
-    fs::write(folder.join("logout-gateway.conf"), server).unwrap();
+    nginx_with(folder, &configuration("nginx/logout-gateway.conf", &addresses, edits))
+}
+
+/// A command that runs nginx with this text in its `http` block.
+pub(super) fn nginx_with(folder: &Path, text: &str) -> Command {
+    fs::write(folder.join("logout-gateway.conf"), text).unwrap();
     fs::write(folder.join("nginx.conf"), NGINX).unwrap();
     // Use the path of Debian's nginx, because /usr/sbin is not in the PATH of every user.
     let mut command = Command::new("/usr/sbin/nginx");
@@ -133,11 +162,15 @@ fn caddy(
     command
 }
 
+/// The text of the file in `deploy/`.
+fn deployed(file: &str) -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file)).unwrap()
+}
+
 /// The file in `deploy/` with the replacements of `addresses` and of `edits`. Each replaced text must occur
 /// exactly once.
 fn configuration(file: &str, addresses: Edits<'_>, edits: Edits<'_>) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(file);
-    let text = fs::read_to_string(path).unwrap();
+    let text = deployed(file);
     addresses.iter().chain(edits).fold(text, |text, (old, new)| {
         assert_eq!(text.matches(old).count(), 1, "{file}: {old}");
         text.replace(old, new)

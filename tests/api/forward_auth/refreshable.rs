@@ -95,3 +95,19 @@ async fn no_other_refused_request_reaches_the_page_that_refreshes_sessions(#[cas
         assert_eq!(api.count(), 0, "{reason}");
     }
 }
+
+#[rstest]
+#[case::nginx(Kind::Nginx)]
+#[case::caddy(Kind::Caddy)]
+#[tokio::test]
+async fn with_the_change_for_an_app_without_such_a_page_no_refused_page_load_reaches_the_app(
+    #[case] kind: Kind,
+) {
+    let (gateway, api) = (refusing_gateway("refreshable"), Recorder::api());
+    let proxy = kind.start_without_refresh(gateway.address, api.address).await;
+    for headers in [&[NAVIGATE][..], &[HTML], &[]] {
+        let reply = request(&proxy, "GET", "/orders").headers(headers).send().await;
+        assert_eq!(reply.status, 401, "{headers:?}: {reply:?}");
+    }
+    assert_eq!(api.count(), 0);
+}
