@@ -9,6 +9,7 @@ mod proxy;
 mod recorder;
 mod refreshable;
 mod smuggling;
+mod supabase;
 mod traefik;
 
 use gotrue_mock::Tokens;
