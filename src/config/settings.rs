@@ -226,7 +226,8 @@ settings! {
 
     /// Log lines and traces.
     logs: LogConfig under "Logs and traces" {
-        /// Format of the log lines on standard error: `text` or `json`. Default: `text` on a terminal, else `json`
+        /// Format of the log lines on standard error: `text` or `json`; `check` always writes text.
+        /// Default: `text` on a terminal, else `json`
         format: LogFormat = "GATEWAY_LOG_FORMAT" <"FORMAT">, choice, else logs::default_format();
         /// Lines that are logged: comma-separated levels (`error`, `warn`, `info`, `debug`, `trace`, `off`), also by
         /// target: `info,audit=off` leaves out the line of each logout. Default: `info`
