@@ -28,7 +28,7 @@ use crate::{outcome::Reason, telemetry::traces::TraceContext};
 
 pub use self::{client::GoTrue, retry_after::RetryAfter};
 pub(crate) use self::{
-    log::{ConnectionSettings, report_omitted_lines},
+    log::{ConnectionSettings, report_omitted_lines, unanswered::TARGET as UNANSWERED_TARGET},
     transport::{HttpClientError, causes},
 };
 

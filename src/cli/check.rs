@@ -13,7 +13,7 @@ use super::parse_config;
 use crate::{
     clock::Clock,
     config::{self, Config, Warning},
-    gotrue::{ConnectionSettings, GoTrue, HealthAnswer},
+    gotrue::{self, ConnectionSettings, GoTrue, HealthAnswer},
     session::{jwks, token::issuers::PublishedIssuer},
     store, telemetry,
 };
@@ -29,11 +29,11 @@ type Version = (u32, u32);
 #[must_use]
 pub(super) fn run(args: config::Args) -> ExitCode {
     let Some(config) = parse_config(args) else { return ExitCode::FAILURE };
-    let _log = telemetry::start(
-        config::LogFormat::Text,
-        Targets::new().with_default(LevelFilter::WARN),
-        None,
-    );
+    // The printed lines have the cause of a request without an answer.
+    let filter = Targets::new()
+        .with_default(LevelFilter::WARN)
+        .with_target(gotrue::UNANSWERED_TARGET, LevelFilter::OFF);
+    let _log = telemetry::start(config::LogFormat::Text, filter, None);
     println!("configuration: ok");
     let checked = runtime::Builder::new_current_thread()
         .enable_all()

@@ -3,12 +3,16 @@
 //! Any client can cause such lines, with every request. So at most 20 of each kind are written in a second,
 //! and then one line with the number of the rest: a flood of them hides no other warning.
 
+pub(super) mod unanswered;
+
 use std::time::Instant;
 
 use axum::http::HeaderValue;
 
+pub(crate) use self::unanswered::ConnectionSettings;
+pub(super) use self::unanswered::{broke_off, timed_out, unreachable};
 use super::Refusal;
-use crate::{config::Config, operation::gotrue::Operation, telemetry::line_limit::LineLimit};
+use crate::{operation::gotrue::Operation, telemetry::line_limit::LineLimit};
 
 const LINES_EACH_SECOND: u32 = 20;
 
@@ -34,79 +38,6 @@ impl<'a> RequestLabel<'a> {
     pub(super) fn new(request_id: Option<&'a HeaderValue>, operation: Operation) -> Self {
         let request_id = request_id.and_then(|id| id.to_str().ok());
         Self { request_id, operation: operation.as_str() }
-    }
-}
-
-/// No answer came before the deadline.
-pub(super) fn timed_out(RequestLabel { request_id, operation }: RequestLabel<'_>) {
-    if is_admitted(&FAILURES) {
-        tracing::warn!(
-            request_id,
-            operation,
-            "GoTrue did not answer within GATEWAY_UPSTREAM_TIMEOUT: check its load and its log"
-        );
-    }
-}
-
-/// The gateway sent the request, and no answer came.
-pub(super) fn broke_off(RequestLabel { request_id, operation }: RequestLabel<'_>, cause: &str) {
-    if is_admitted(&FAILURES) {
-        tracing::warn!(
-            request_id,
-            operation,
-            cause,
-            "the connection to GoTrue broke before an answer came: check GoTrue and any proxy in front of it"
-        );
-    }
-}
-
-/// The gateway could not connect.
-pub(super) fn unreachable(
-    RequestLabel { request_id, operation }: RequestLabel<'_>,
-    cause: &str,
-    settings: ConnectionSettings,
-) {
-    if is_admitted(&FAILURES) {
-        tracing::warn!(
-            request_id,
-            operation,
-            cause,
-            "the gateway cannot connect to GoTrue: {}",
-            settings.advice(cause)
-        );
-    }
-}
-
-/// The settings that an operator should check if the gateway cannot connect to GoTrue.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct ConnectionSettings {
-    gotrue_variable: &'static str,
-    has_egress_proxy: bool,
-}
-
-impl ConnectionSettings {
-    pub(crate) fn new(config: &Config) -> Self {
-        let gotrue_variable = config.supabase.gotrue_variable();
-        Self { gotrue_variable, has_egress_proxy: config.upstream.egress_proxy.is_some() }
-    }
-
-    /// What an operator should check for this cause. With an egress proxy, the proxy may be the reason.
-    pub(super) fn advice(self, cause: &str) -> String {
-        let Self { gotrue_variable, has_egress_proxy } = self;
-        // rustls begins the text of every error about a certificate with these words.
-        if cause.contains("invalid peer certificate") {
-            format!(
-                "check the certificate of {gotrue_variable}; if your own certificate authority signed it, name that \
-                 authority's file in SSL_CERT_FILE"
-            )
-        } else if cause.contains("proxy authorization required") {
-            // With this text, hyper-util reports that a proxy answered CONNECT with 407.
-            PROXY_PASSWORD_ADVICE.to_owned()
-        } else if has_egress_proxy {
-            format!("check the proxy in GATEWAY_EGRESS_PROXY, {gotrue_variable} and the network")
-        } else {
-            format!("check {gotrue_variable} and the network")
-        }
     }
 }
 
