@@ -74,8 +74,8 @@ async fn if_gotrue_does_not_answer_in_time_check_and_the_log_say_so() {
     let environment = [("SUPABASE_URL", app.mock.url()), ("GATEWAY_UPSTREAM_TIMEOUT", "300ms")];
     let checked = check(&[&environment[..], &[("SUPABASE_JWT_SECRET", TEST_SECRET)]].concat());
     assert_eq!(checked.status, Some(1), "{:?}", checked.lines);
-    let line = checked.line("GoTrue");
-    assert!(line.starts_with("FAILED: GoTrue did not answer in time: "), "{line}");
+    let advice = "check its load and its log, and GATEWAY_UPSTREAM_TIMEOUT";
+    assert_eq!(checked.line("GoTrue"), format!("FAILED: GoTrue did not answer in time: {advice}"));
     assert_eq!(checked.line("key set"), "FAILED: GoTrue did not answer in time");
     assert_eq!(checked.line("issuer"), "unknown: GoTrue did not answer in time");
 

@@ -1,6 +1,6 @@
 # shellcheck shell=bash disable=SC2154 # $work is that of checks.bash
-# Starts nginx with a certificate of a private authority at https://127.0.0.1:9443, in front of the mock. The authority's
-# certificate is in $work/ca.pem.
+# Starts nginx with a certificate of a private authority at https://127.0.0.1:9443, in front of the mock. The
+# authority's certificate is in $work/ca.pem.
 start_tls() {
 	(cd "$work" && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=Private CA' -keyout ca.key -out ca.pem &&
 		openssl req -newkey rsa:2048 -nodes -subj '/CN=gotrue' -keyout tls.key -out tls.csr &&
