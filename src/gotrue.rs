@@ -179,13 +179,7 @@ impl fmt::Display for FetchError {
 impl FetchError {
     /// What an operator should check.
     pub(crate) fn advice(&self, settings: ConnectionSettings) -> String {
-        match self.refusal {
-            Refusal::Timeout => {
-                "check its load and its log, and GATEWAY_UPSTREAM_TIMEOUT".to_owned()
-            }
-            Refusal::NoAnswer => "check GoTrue and any proxy in front of it".to_owned(),
-            _ => settings.advice(self.cause.as_deref().unwrap_or_default()),
-        }
+        settings.advice(&self.refusal, self.cause.as_deref().unwrap_or_default())
     }
 }
 

@@ -52,9 +52,8 @@ impl GoTrue {
     pub fn new(config: &Config, metrics: Arc<Metrics>) -> Result<Self, HttpClientError> {
         let supabase = &config.supabase;
         let base = &supabase.gotrue_url;
-        let transport = Transport::new(config, metrics)?;
         Ok(Self {
-            transport,
+            transport: Transport::new(config, metrics)?,
             urls: Urls {
                 logout_local: logout_url(base, Scope::Local),
                 logout_others: logout_url(base, Scope::Others),

@@ -165,6 +165,7 @@ async fn the_first_line_has_the_configuration_and_no_secret() {
         ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1/"),
         ("GATEWAY_STORE", "redis, prefix logout-gateway:"),
         ("GATEWAY_COOKIE_NAME", "sb-127-auth-token"),
+        ("GATEWAY_MAX_IN_FLIGHT", "1024"),
         ("GATEWAY_TRUSTED_PROXIES", "not set"),
         ("GATEWAY_JWT_ISSUER", "not set"),
     ] {
@@ -250,10 +251,7 @@ async fn dropped_log_lines_are_counted() {
         closed +=
             usize::from(line["message"] == "a connection broke before its response was complete");
         if line["message"] == "log lines were dropped: standard error is not read fast enough" {
-            assert_eq!(
-                line["total"], line["other"],
-                "only the buffer of other lines drops lines: {line}"
-            );
+            assert_eq!(line["total"], line["other"], "only other lines are dropped: {line}");
             dropped = usize::try_from(line["total"].as_u64().unwrap()).unwrap();
         }
     }
@@ -271,7 +269,8 @@ fn first_log_lines(command: &mut Command, app: &TestApp) -> Vec<String> {
     let mut gateway = command.stdout(Stdio::piped()).spawn().unwrap();
     let log = gateway.stdout.take().unwrap();
     let lines = BufReader::new(log).lines().map(Result::unwrap).take(4).collect();
-    gateway.kill().unwrap();
+    // `script` passes SIGTERM on to the gateway, which SIGKILL would leave running.
+    assert!(Command::new("kill").arg(gateway.id().to_string()).status().unwrap().success());
     gateway.wait().unwrap();
     lines
 }
@@ -282,7 +281,7 @@ fn first_log_lines(command: &mut Command, app: &TestApp) -> Vec<String> {
     false
 )]
 #[case::on_a_terminal(
-    &["script", "-qec", concat!(env!("CARGO_BIN_EXE_logout-gateway"), " serve"), "/dev/null"],
+    &["script", "-qec", concat!("exec ", env!("CARGO_BIN_EXE_logout-gateway"), " serve"), "/dev/null"],
     true
 )]
 #[tokio::test]

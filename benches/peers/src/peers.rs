@@ -168,7 +168,8 @@ impl Peers {
         self.running.iter().find(|(other, _)| *other == kind).map(|(_, process)| process)
     }
 
-    /// Measures each subject of a case once. Each round begins with another subject; the rows keep the order of the case.
+    /// Measures each subject of a case once. Each round begins with another subject; the rows keep the order of the
+    /// case.
     async fn push_costs(&self, case: &Case, round: usize, section: &mut Section) {
         let mut costs = Vec::new();
         for at in 0..case.subjects.len() {

@@ -62,9 +62,9 @@ impl ServerProcess {
     }
 }
 
-/// A random address of the loopback network 127.0.0.0/8, so that two servers hardly ever have the same. Caddy shares its port with other
-/// processes (`SO_REUSEPORT`): with one address for all, two tests that choose the same free port would get each
-/// other's requests.
+/// A random address of the loopback network 127.0.0.0/8, so that two servers hardly ever have the same. Caddy
+/// shares its port with other processes (`SO_REUSEPORT`): with one address for all, two tests that choose the same
+/// free port would get each other's requests.
 fn own_address() -> Ipv4Addr {
     let [first, second, third, ..] = Uuid::new_v4().into_bytes();
     // No octet of 0 or 255: these stand for a network or a broadcast.

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use backon::{ExponentialBuilder, Retryable as _};
-use tokio::{join, sync::Notify, time::Instant};
+use tokio::{join, select, sync::Notify, time::Instant};
 
 use crate::{gotrue::FetchError, http::state::AppState};
 
@@ -17,7 +17,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// Fetches the key set and the issuer on schedule, and when a token may need newer ones. Never returns.
 pub(super) async fn keep_fetching(app: &AppState) {
-    let issuer_failed = Notify::new();
+    let (issuer_failed, issuer_fetched) = (Notify::new(), Notify::new());
     let fetch = || async {
         let (gotrue, timeout, now) =
             (&app.logout.gotrue, app.config.upstream.timeout, Instant::now());
@@ -29,17 +29,20 @@ pub(super) async fn keep_fetching(app: &AppState) {
         // Store the issuer before the keys, or a token that verifies with the new keys could be refused for its
         // issuer.
         match issuer {
-            Ok(issuer) => app.verifier.set_published_issuer(issuer),
+            Ok(issuer) => {
+                app.verifier.set_published_issuer(issuer);
+                issuer_fetched.notify_waiters();
+            }
             Err(_) => issuer_failed.notify_one(),
         }
         key_set
     };
-    join!(app.jwks.keep_fetching(fetch), retry_issuer(app, &issuer_failed));
+    join!(app.jwks.keep_fetching(fetch), retry_issuer(app, &issuer_failed, &issuer_fetched));
 }
 
-/// Fetches the issuer alone after a fetch has failed, until GoTrue answers. Meanwhile the gateway accepts the
+/// Fetches the issuer alone after a fetch has failed, until GoTrue answers this or another fetch. Meanwhile the gateway accepts the
 /// issuer of GoTrue's last answer. Logs one warning for each time that a fetch has failed.
-async fn retry_issuer(app: &AppState, failed: &Notify) {
+async fn retry_issuer(app: &AppState, failed: &Notify, fetched: &Notify) {
     let pauses = ExponentialBuilder::default()
         .with_min_delay(FIRST_RETRY)
         .with_max_delay(LONGEST_PAUSE)
@@ -59,9 +62,12 @@ async fn retry_issuer(app: &AppState, failed: &Notify) {
                 );
             }
         };
-        // The tries never run out, so there is no error.
-        if let Ok(issuer) = fetch.retry(pauses).notify(warn_once).await {
-            app.verifier.set_published_issuer(issuer);
+        select! {
+            // The tries never run out, so there is no error.
+            Ok(issuer) = fetch.retry(pauses).notify(warn_once) => {
+                app.verifier.set_published_issuer(issuer);
+            }
+            () = fetched.notified() => {}
         }
     }
 }

@@ -1,11 +1,16 @@
 //! Log lines about requests that got no answer. The command `check` leaves these lines out, because it prints the
 //! causes itself.
 
-use super::{FAILURES, PROXY_PASSWORD_ADVICE, RequestLabel, is_admitted};
+use super::{FAILURES, PROXY_PASSWORD_ADVICE, Refusal, RequestLabel, is_admitted};
 use crate::config::Config;
 
 /// The target of these lines.
 pub(crate) const TARGET: &str = module_path!();
+
+/// What an operator should check after a timeout.
+const SLOW_ADVICE: &str = "check its load and its log";
+/// What an operator should check after a connection broke.
+const BROKEN_ADVICE: &str = "check GoTrue and any proxy in front of it";
 
 /// No answer came before the deadline.
 pub(in crate::gotrue) fn timed_out(RequestLabel { request_id, operation }: RequestLabel<'_>) {
@@ -13,7 +18,7 @@ pub(in crate::gotrue) fn timed_out(RequestLabel { request_id, operation }: Reque
         tracing::warn!(
             request_id,
             operation,
-            "GoTrue did not answer within GATEWAY_UPSTREAM_TIMEOUT: check its load and its log"
+            "GoTrue did not answer within GATEWAY_UPSTREAM_TIMEOUT: {SLOW_ADVICE}"
         );
     }
 }
@@ -28,7 +33,7 @@ pub(in crate::gotrue) fn broke_off(
             request_id,
             operation,
             cause,
-            "the connection to GoTrue broke before an answer came: check GoTrue and any proxy in front of it"
+            "the connection to GoTrue broke before an answer came: {BROKEN_ADVICE}"
         );
     }
 }
@@ -45,7 +50,7 @@ pub(in crate::gotrue) fn unreachable(
             operation,
             cause,
             "the gateway cannot connect to GoTrue: {}",
-            settings.advice(cause)
+            settings.connection_advice(cause)
         );
     }
 }
@@ -63,8 +68,17 @@ impl ConnectionSettings {
         Self { gotrue_variable, has_egress_proxy: config.upstream.egress_proxy.is_some() }
     }
 
-    /// What an operator should check for this cause. With an egress proxy, the proxy may be the reason.
-    pub(in crate::gotrue) fn advice(self, cause: &str) -> String {
+    /// What an operator should check after this refusal.
+    pub(in crate::gotrue) fn advice(self, refusal: &Refusal, cause: &str) -> String {
+        match refusal {
+            Refusal::Timeout => format!("{SLOW_ADVICE}, and GATEWAY_UPSTREAM_TIMEOUT"),
+            Refusal::NoAnswer => BROKEN_ADVICE.to_owned(),
+            _ => self.connection_advice(cause),
+        }
+    }
+
+    /// With an egress proxy, the proxy may be the reason.
+    fn connection_advice(self, cause: &str) -> String {
         let Self { gotrue_variable, has_egress_proxy } = self;
         // rustls begins the text of every error about a certificate with these words.
         if cause.contains("invalid peer certificate") {

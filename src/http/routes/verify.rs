@@ -65,7 +65,7 @@ pub(in crate::http) async fn verify(
     Extension(context): Extension<Arc<RequestContext>>,
     request: Request,
 ) -> Response {
-    // The extractors of axum would copy the headers, for 8,000 of 80,000 instructions.
+    // The extractor `HeaderMap` would copy all headers, a tenth of the instructions of a check.
     let (Parts { headers, uri, .. }, _) = request.into_parts();
     let found = session::find(&app, &context, &headers).await;
     app.metrics.verified(found.as_ref().err().map(|refused| refused.error.reason()));
