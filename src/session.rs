@@ -6,6 +6,7 @@
 //!    session.
 //! 3. A logout that uses a cookie needs a CSRF token. [`Session::carrier`] says whether a cookie is used.
 
+mod base64url;
 pub mod cookies;
 pub mod introspection;
 pub mod jwks;

@@ -22,7 +22,6 @@ mod mismatch;
 mod unique_names;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use jsonwebtoken::Algorithm;
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use uuid::Uuid;
@@ -33,6 +32,7 @@ pub(crate) use self::{
     mismatch::{Claim, ClaimMismatch},
 };
 use self::{claims::Payload, issuers::AcceptedIssuers, unique_names::object};
+use super::base64url::decode_token_part;
 use crate::config::Supabase;
 
 /// Why a token is refused. No variant holds a part of the token, so the error may be logged.
@@ -156,7 +156,7 @@ impl<'t> UnverifiedToken<'t> {
             return Err(TokenError::Malformed);
         }
         // A token that only GoTrue can verify is sent to GoTrue in a header: accept nothing but base64url.
-        URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenError::Malformed)?;
+        decode_token_part(signature).map_err(|_| TokenError::Malformed)?;
         let header: Header = object(header, MOST_HEADER_MEMBERS)?;
         if header.crit.or(header.b64).or(header.enc).is_some() {
             return Err(TokenError::Header);

@@ -15,17 +15,16 @@ use std::{
     sync::Arc,
 };
 
-use base64::{
-    Engine, alphabet,
-    engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig},
-};
 use memchr::{memchr, memchr_iter};
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::{ACCESS_COOKIE, REFRESH_COOKIE, RequestCookies, chunks};
-use crate::{config::Cookies, session::refresh_tokens};
+use crate::{
+    config::Cookies,
+    session::{base64url::decode_cookie, refresh_tokens},
+};
 
 /// The tokens of a session in the cookies. They are not verified yet.
 #[derive(Clone, Debug)]
@@ -166,20 +165,12 @@ fn is_bare_token(text: &str) -> bool {
     memchr_iter(b'.', text.as_bytes()).count() == 2 && text.split('.').all(is_part)
 }
 
-/// Decodes as the library does: padding may be missing, and trailing bits are ignored.
-const BASE64URL: GeneralPurpose = GeneralPurpose::new(
-    &alphabet::URL_SAFE,
-    GeneralPurposeConfig::new()
-        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
-        .with_decode_allow_trailing_bits(true),
-);
-
 fn decode(text: &str) -> Option<StoredSession> {
     let is_coded = memchr(b'%', text.as_bytes()).is_some();
     let text: Cow<'_, [u8]> =
         if is_coded { percent_decode_str(text).into() } else { text.as_bytes().into() };
     let json = match text.strip_prefix(b"base64-".as_slice()) {
-        Some(coded) => Cow::Owned(BASE64URL.decode(coded).ok()?),
+        Some(coded) => Cow::Owned(decode_cookie(coded).ok()?),
         None => text,
     };
     match json.trim_ascii_start().first()? {

@@ -1,13 +1,19 @@
 //! Reads the project that a token claims to be of, without verifying the token.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use serde_json::{Map, Value};
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{IgnoredAny, MapAccess, Visitor},
+};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
     Rules,
     issuers::{AcceptedIssuers, PublishedIssuer},
 };
+use crate::session::base64url::decode_token_part;
 
 /// The project that a text claims to be an access token of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,28 +31,74 @@ pub(crate) enum ClaimedProject {
 pub(crate) fn claimed_project(token: &str, rules: &Rules) -> ClaimedProject {
     let parts: Vec<_> = token.split('.').collect();
     let [_, payload, _] = parts.as_slice() else { return ClaimedProject::Other };
-    let claims = URL_SAFE_NO_PAD.decode(payload).ok();
-    let claims = claims.and_then(|json| serde_json::from_slice::<Map<String, Value>>(&json).ok());
-    match claims {
-        Some(claims) if has_session(&claims) => of_issuer(claims.get("iss"), &rules.issuers),
+    let json = decode_token_part(payload).ok();
+    match json.and_then(|json| serde_json::from_slice::<ProjectClaims>(&json).ok()) {
+        Some(claims) if has_session(&claims.session_id) => of_issuer(&claims.iss, &rules.issuers),
         Some(_) | None => ClaimedProject::Other,
     }
 }
 
-/// Whether the claims name a session. The nil UUID names none: see rule 3 of [`token`](super).
-fn has_session(claims: &Map<String, Value>) -> bool {
-    match claims.get("session_id") {
-        None | Some(Value::Null) => false,
-        Some(Value::String(id)) => id.parse::<Uuid>().map_or(!id.is_empty(), |id| !id.is_nil()),
-        Some(_) => true,
+/// The claims that show the project; `null` if a claim is missing. Of two members of one name the last one counts. A
+/// map of all claims would take ten times the instructions.
+#[derive(Debug, Default)]
+struct ProjectClaims {
+    iss: Value,
+    session_id: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(field_identifier, rename_all = "snake_case")]
+enum ClaimName {
+    Iss,
+    SessionId,
+    #[serde(other)]
+    Other,
+}
+
+impl<'de> Deserialize<'de> for ProjectClaims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ClaimsVisitor)
     }
 }
 
-fn of_issuer(iss: Option<&Value>, issuers: &AcceptedIssuers) -> ClaimedProject {
+struct ClaimsVisitor;
+
+impl<'de> Visitor<'de> for ClaimsVisitor {
+    type Value = ProjectClaims;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the claims of a token")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ProjectClaims, A::Error> {
+        let mut claims = ProjectClaims::default();
+        while let Some(name) = map.next_key()? {
+            match name {
+                ClaimName::Iss => claims.iss = map.next_value()?,
+                ClaimName::SessionId => claims.session_id = map.next_value()?,
+                ClaimName::Other => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(claims)
+    }
+}
+
+/// Whether the claim `session_id` names a session. The nil UUID names none: see rule 3 of [`token`](super).
+fn has_session(session_id: &Value) -> bool {
+    match session_id {
+        Value::Null => false,
+        Value::String(id) => id.parse::<Uuid>().map_or(!id.is_empty(), |id| !id.is_nil()),
+        _ => true,
+    }
+}
+
+fn of_issuer(iss: &Value, issuers: &AcceptedIssuers) -> ClaimedProject {
     let is_accepted = match iss {
-        None | Some(Value::Null) => issuers.is_accepted(None),
-        Some(Value::String(iss)) => issuers.is_accepted(Some(iss)),
-        Some(_) => return ClaimedProject::Other,
+        Value::Null => issuers.is_accepted(None),
+        Value::String(iss) => issuers.is_accepted(Some(iss)),
+        _ => return ClaimedProject::Other,
     };
     if is_accepted {
         ClaimedProject::This

@@ -1,5 +1,6 @@
 //! Tests that reading a token never panics and never accepts a token that breaks a rule.
 
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

@@ -3,17 +3,17 @@
 
 use std::{borrow::Cow, collections::HashSet, fmt};
 
-use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{
-    Deserializer,
+    Deserialize, Deserializer,
     de::{DeserializeOwned, DeserializeSeed, Error as _, IgnoredAny, MapAccess, Visitor},
 };
 
 use super::TokenError;
+use crate::session::base64url::decode_token_part;
 
 /// Reads a part of a token: a JSON object of at most `max_members` members, all with different names.
 pub(super) fn object<T: DeserializeOwned>(part: &str, max_members: usize) -> Result<T, TokenError> {
-    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed)?;
+    let bytes = decode_token_part(part).map_err(|_| TokenError::Malformed)?;
     // JSON is UTF-8 (RFC 8259, section 8.1), but the parser does not check the strings that it skips.
     let text = std::str::from_utf8(&bytes).map_err(|_| TokenError::Malformed)?;
     UniqueNames { max_members }
@@ -27,6 +27,10 @@ pub(super) fn object<T: DeserializeOwned>(part: &str, max_members: usize) -> Res
 struct UniqueNames {
     max_members: usize,
 }
+
+/// A name, without a copy if it has no escapes.
+#[derive(Deserialize)]
+struct Name<'n>(#[serde(borrow)] Cow<'n, str>);
 
 impl<'de> DeserializeSeed<'de> for UniqueNames {
     type Value = ();
@@ -45,7 +49,7 @@ impl<'de> Visitor<'de> for UniqueNames {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let mut seen = HashSet::new();
-        while let Some((name, IgnoredAny)) = map.next_entry::<Cow<'de, str>, IgnoredAny>()? {
+        while let Some((Name(name), IgnoredAny)) = map.next_entry()? {
             if !seen.insert(canonical_name(name)) {
                 return Err(A::Error::custom("duplicate name"));
             }
