@@ -138,10 +138,10 @@ impl Gateway {
     ) -> Result<(), StartError> {
         for socket in public {
             let app = Arc::new(state::another(&first)?);
-            let router = router::public(app.clone(), pages.clone());
+            let routes = router::public(app.clone(), pages.clone());
             let guard = self.thread_ended.clone().drop_guard();
             self.serving.push(threads::spawn("serving", threads::runtime()?, guard, || {
-                Ok(listeners::serve(socket.listen()?, router, app))
+                Ok(listeners::serve(socket.listen()?, routes, app))
             })?);
         }
         let stop = CancellationToken::new();

@@ -46,8 +46,8 @@ pub(super) async fn run(
     let admin = async {
         if let Some(listener) = admin {
             let connections = Arc::new(Semaphore::new(ADMIN_CONNECTIONS));
-            let (router, limits) = (router::admin(app.clone()), &app.config.limits);
-            server::run(listener, router, limits, connections, stop.clone()).await;
+            let (routes, limits) = (router::admin(app.clone()), &app.config.limits);
+            server::run(listener, routes, limits, connections, stop.clone()).await;
         }
         stop.cancelled().await;
     };

@@ -4,7 +4,6 @@ mod socket_file;
 
 use std::{io, sync::Arc};
 
-use axum::Router;
 use tokio::{net::TcpSocket, time::timeout};
 
 pub(super) use self::socket_file::SocketFile;
@@ -15,6 +14,7 @@ use super::{
 use crate::{
     config::{ListenAddress, ServerConfig, SocketMode},
     http::{
+        router::Routes,
         server::{
             self,
             listener::{Listener, SharedListener, bind_tcp},
@@ -119,10 +119,10 @@ impl BoundSocket {
 
 /// Serves one public listener until the gateway stops. Open connections, and logouts whose client has
 /// disconnected, may then finish within `GATEWAY_DRAIN_TIMEOUT`.
-pub(super) async fn serve(listener: Listener, router: Router, app: Arc<AppState>) {
+pub(super) async fn serve(listener: Listener, routes: Routes, app: Arc<AppState>) {
     let (config, stopping) = (&app.config, app.stopping.clone());
     let connections =
-        server::run(listener, router, &config.limits, app.connections.clone(), stopping).await;
+        server::run(listener, routes, &config.limits, app.connections.clone(), stopping).await;
     let drained = timeout(config.server.drain_timeout, async {
         connections.wait().await;
         app.logouts.close();

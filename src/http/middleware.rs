@@ -1,7 +1,7 @@
 //! The layer around all routes of every listener. It adds the request's context and trace span on the way in,
 //! and the error envelope and the security headers on the way out.
 //!
-//! It is a single layer, because axum boxes the service for each layer and clones it for each request.
+//! It also answers 500 if a handler panics, so that the connection stays open.
 
 pub(super) mod admin_guard;
 mod error_envelope;
@@ -10,16 +10,19 @@ mod security_headers;
 
 use std::{
     net::SocketAddr,
+    panic::AssertUnwindSafe,
     sync::{Arc, Once},
 };
 
 use axum::{
-    extract::{MatchedPath, Request, State},
+    Router,
+    extract::Request,
     http::{HeaderMap, Method},
-    middleware::Next,
     response::{IntoResponse, Response},
 };
+use futures_util::FutureExt as _;
 use ipnet::IpNet;
+use tower::Service as _;
 use tracing::{Instrument as _, Span};
 
 use super::{
@@ -32,22 +35,29 @@ use super::{
 };
 use crate::telemetry::traces;
 
+/// The response to `request`. `route` is the path of the public listener's route that serves it, if it has a trace span:
+/// health checks, metrics and documents have none.
 pub(super) async fn standard(
-    State(app): State<Arc<AppState>>,
+    app: &AppState,
+    router: Router,
+    route: Option<&'static str>,
     mut request: Request,
-    next: Next,
 ) -> Response {
     let peer = peer_address(&request);
     let request_id = request_id::of(request.headers());
     let trusted_proxies = &app.config.server.trusted_proxies;
     warn_of_untrusted_proxy(request.headers(), peer, trusted_proxies);
     let context = Arc::new(RequestContext::of(&request, request_id, peer, trusted_proxies));
-    let span = span(&request, &context);
+    let method = request.method().clone();
+    let span = route.map_or_else(Span::none, |route| {
+        traces::request(&method, route, context.request_id(), &context.trace)
+    });
+    let is_logout = method == Method::POST && route.is_some_and(|route| PATHS.contains(&route));
     request.extensions_mut().insert(context.clone());
 
     // A logout without a valid `Host` is refused by its route, which writes its audit line.
-    let mut response = if context.has_valid_host || is_logout(&request) {
-        next.run(request).instrument(span.clone()).await
+    let mut response = if context.has_valid_host || is_logout {
+        call(router, request).instrument(span.clone()).await
     } else {
         Error::MalformedRequest.into_response()
     };
@@ -55,7 +65,7 @@ pub(super) async fn standard(
     // The response to a form is a redirect even for an error, so take the status of the error itself.
     let status = error.as_ref().map_or(response.status(), Error::status);
     if let Some(error) = error {
-        response = error_envelope::apply(response, &error, &context, &app.metrics);
+        response = error_envelope::apply(response, &error, &method, &context, &app.metrics);
     }
     let headers = response.headers_mut();
     let hsts = app.config.server.hsts.header().filter(|_| context.client.is_https);
@@ -66,6 +76,12 @@ pub(super) async fn standard(
         traces::failed(&span);
     }
     response
+}
+
+/// The response of the router; a 500 if the handler panics.
+async fn call(mut router: Router, request: Request) -> Response {
+    let response = AssertUnwindSafe(router.call(request)).catch_unwind().await;
+    response.map_or_else(|_panic| Error::Internal.into_response(), |Ok(response)| response)
 }
 
 /// The peer that the server has set. A request without one, as a test of the router sends it, must not count as one of
@@ -87,23 +103,5 @@ fn warn_of_untrusted_proxy(headers: &HeaderMap, peer: PeerAddress, trusted: &[Ip
                  your proxy, add it to GATEWAY_TRUSTED_PROXIES"
             );
         });
-    }
-}
-
-fn is_logout(request: &Request) -> bool {
-    request.method() == Method::POST && route(request).is_some_and(|route| PATHS.contains(&route))
-}
-
-fn route(request: &Request) -> Option<&str> {
-    request.extensions().get::<MatchedPath>().map(MatchedPath::as_str)
-}
-
-/// The span of a request by a browser, an app or a proxy. Health checks, metrics and documents have none.
-fn span(request: &Request, context: &RequestContext) -> Span {
-    match route(request) {
-        Some(route) if route.starts_with("/api/") || route.starts_with("/logout") => {
-            traces::request(request.method(), route, context.request_id(), &context.trace)
-        }
-        _ => Span::none(),
     }
 }

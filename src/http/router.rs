@@ -1,6 +1,11 @@
 //! Every path and every layer of the public and the admin listeners.
 
-use std::sync::Arc;
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use axum::{
     Router,
@@ -10,11 +15,8 @@ use axum::{
     response::{IntoResponse, Response},
     routing::{any, get, post},
 };
-use tower::{ServiceBuilder, ServiceExt as _};
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    cors::{AllowHeaders, AllowOrigin, CorsLayer, Vary},
-};
+use tower::{Service, ServiceBuilder, ServiceExt as _};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer, Vary};
 
 use super::{
     error::Error,
@@ -29,15 +31,40 @@ use crate::csrf::origin::SEC_FETCH_SITE;
 const EXPOSED_HEADERS: [HeaderName; 4] =
     [X_LOGOUT_OUTCOME, X_LOGOUT_COOKIES_LEFT, X_REQUEST_ID, header::RETRY_AFTER];
 
-/// The router of the public listeners. `pages` are served beside the gateway's own routes.
-pub fn public(app: Arc<AppState>, pages: Router) -> Router {
+/// The routes of one listener, within the standard layer. That layer is around the router and not one of the router's
+/// layers: axum boxes each of those for each route, and clones it for each request.
+#[derive(Clone, Debug)]
+pub struct Routes {
+    router: Router,
+    app: Arc<AppState>,
+    is_public: bool,
+}
+
+impl Service<Request> for Routes {
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let Self { router, app, is_public } = self.clone();
+        let path = Some(request.uri().path()).filter(|_| is_public);
+        let route = path.and_then(route_of_clients);
+        Box::pin(async move { Ok(middleware::standard(&app, router, route, request).await) })
+    }
+}
+
+/// The routes of the public listeners. `pages` are served beside the gateway's own routes.
+#[must_use]
+pub fn public(app: Arc<AppState>, pages: Router) -> Routes {
     let browser = browser_routes().with_state(app.clone());
     let browser = with_cors(browser, &app.config.csrf.allowed_origins);
-    let verify = Router::new()
-        .route("/api/auth/verify", any(verify::verify))
-        // Envoy appends the path of the request that it wants authorized.
-        .route("/api/auth/verify/", any(verify::verify))
-        .route("/api/auth/verify/{*path}", any(verify::verify))
+    let verify = verify::PATHS
+        .into_iter()
+        .fold(Router::new(), |routes, path| routes.route(path, any(verify::verify)))
         .with_state(app.clone());
     let documents = docs::router(); // /openapi.json and /docs
     let routes = browser
@@ -47,11 +74,12 @@ pub fn public(app: Arc<AppState>, pages: Router) -> Router {
         .merge(documents)
         .merge(health_routes().with_state(app.clone()))
         .merge(pages);
-    with_standard_layers(with_fallbacks(routes), app)
+    Routes { router: with_fallbacks(routes), app, is_public: true }
 }
 
-/// The router of the admin listener.
-pub fn admin(app: Arc<AppState>) -> Router {
+/// The routes of the admin listener.
+#[must_use]
+pub fn admin(app: Arc<AppState>) -> Routes {
     let routes = Router::new()
         .route("/", get(status::status))
         .route("/metrics", get(admin::metrics))
@@ -64,7 +92,7 @@ pub fn admin(app: Arc<AppState>) -> Router {
         .with_state(app.clone());
     // The guard is around the fallbacks too: a refused page must not learn which paths exist.
     let guard = from_fn_with_state(app.clone(), admin_guard::guard);
-    with_standard_layers(with_fallbacks(routes).layer(guard), app)
+    Routes { router: with_fallbacks(routes).layer(guard), app, is_public: false }
 }
 
 /// The routes that browsers and apps call. A slash may follow each path, as some frameworks request it.
@@ -76,8 +104,18 @@ fn browser_routes() -> Router<Arc<AppState>> {
         .route("/api/v1/auth/logout/", post(logout::rest))
         .route("/logout", post(logout::session_api))
         .route("/logout/", post(logout::session_api))
-        .route("/api/auth/csrf", get(csrf::csrf))
-        .route("/api/auth/csrf/", get(csrf::csrf))
+        .route(csrf::PATHS[0], get(csrf::csrf))
+        .route(csrf::PATHS[1], get(csrf::csrf))
+}
+
+/// The route that serves a path for browsers, apps and proxies. `None` for health checks, metrics, documents and paths
+/// that do not exist.
+fn route_of_clients(path: &str) -> Option<&'static str> {
+    let [_, _, below] = verify::PATHS;
+    let mut exact = logout::PATHS.into_iter().chain(verify::PATHS).chain(csrf::PATHS);
+    exact
+        .find(|route| *route == path)
+        .or_else(|| path.starts_with("/api/auth/verify/").then_some(below))
 }
 
 /// The routes that monitors call, on both listeners.
@@ -91,17 +129,6 @@ fn health_routes() -> Router<Arc<AppState>> {
 
 fn with_fallbacks(routes: Router) -> Router {
     routes.fallback(not_found).method_not_allowed_fallback(method_not_allowed)
-}
-
-fn with_standard_layers(routes: Router, app: Arc<AppState>) -> Router {
-    routes.layer(
-        ServiceBuilder::new()
-            // Outermost, so that every response has a request id and the security headers, also the response
-            // to a panic.
-            .layer(from_fn_with_state(app, middleware::standard))
-            // A panic in a handler becomes a 500 for its client, and the connection stays open.
-            .layer(CatchPanicLayer::custom(panicked)),
-    )
 }
 
 /// Allows pages of `GATEWAY_ALLOWED_ORIGINS` to call the routes and to read the responses (CORS). Without an
@@ -165,8 +192,4 @@ async fn not_found() -> Error {
 
 async fn method_not_allowed() -> Error {
     Error::MethodNotAllowed
-}
-
-fn panicked(_: Box<dyn std::any::Any + Send + 'static>) -> Response {
-    Error::Internal.into_response()
 }

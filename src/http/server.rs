@@ -26,7 +26,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body, extract::Request};
+use axum::{body::Body, extract::Request};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
@@ -43,7 +43,10 @@ use self::{
     protocol::{Protocol, Rewound},
     request_octets::BoundedRequests,
 };
-use crate::{config::Limits, http::client_addr::PeerAddress};
+use crate::{
+    config::Limits,
+    http::{client_addr::PeerAddress, router::Routes},
+};
 
 /// The most header lines of a request: some proxies send each cookie in a line of its own.
 const MAX_HEADERS: usize = 512;
@@ -58,7 +61,7 @@ pub(crate) const GRACE: Duration = Duration::from_secs(1);
 /// then.
 pub(crate) async fn run(
     listener: Listener,
-    app: Router,
+    app: Routes,
     limits: &Limits,
     connections: Arc<Semaphore>,
     shutdown: CancellationToken,
@@ -119,7 +122,7 @@ fn http1(limits: &Limits) -> http1::Builder {
     http
 }
 
-/// The settings and the router that each connection of a listener needs.
+/// The settings and the routes that each connection of a listener needs.
 #[derive(Clone)]
 struct Server {
     http1: http1::Builder,
@@ -127,7 +130,7 @@ struct Server {
     /// How long a client may send nothing of its request, or read nothing of its response.
     client_timeout: Duration,
     max_head_octets: usize,
-    app: Router,
+    app: Routes,
     shutdown: CancellationToken,
 }
 

@@ -251,3 +251,19 @@ async fn an_allowed_page_of_another_site_logs_out_with_its_cookies() {
     assert!(browser.jar.is_empty(), "{:?}", reply.set_cookies());
     assert!(!app.is_alive(&tokens));
 }
+
+#[tokio::test]
+async fn an_error_has_one_length_and_its_response_to_head_has_no_body() {
+    let app = TestApp::new().await;
+    for (path, status) in [("/x", 404), ("/api/auth/csrf", 401), ("/api/auth/verify", 401)] {
+        let reply = app.get(path).send().await;
+        let to_head = app.request("HEAD", path).send().await;
+        let length = reply.body.len().to_string();
+        assert_eq!((reply.status, to_head.status), (status, status), "{path}");
+        // The request id is part of the body, and has a fixed length.
+        assert_eq!(reply.header_values("content-length"), [length.as_str()], "{path}");
+        assert_eq!(to_head.header_values("content-length"), [length.as_str()], "{path}");
+        assert_eq!(to_head.header_values("content-type"), ["application/json"], "{path}");
+        assert!(to_head.body.is_empty(), "{path}");
+    }
+}

@@ -2,7 +2,8 @@
 
 use axum::{
     Json,
-    http::{StatusCode, header},
+    body::{Body, HttpBody as _},
+    http::{Method, StatusCode, header},
     response::{IntoResponse, Response},
 };
 
@@ -15,6 +16,7 @@ use crate::{
 pub(super) fn apply(
     response: Response,
     error: &Error,
+    method: &Method,
     context: &RequestContext,
     metrics: &Metrics,
 ) -> Response {
@@ -31,18 +33,27 @@ pub(super) fn apply(
     if response.status() == StatusCode::SEE_OTHER {
         response
     } else {
-        envelope(response, error, context)
+        envelope(response, error, method, context)
     }
 }
 
-fn envelope(response: Response, error: &Error, context: &RequestContext) -> Response {
-    let (parts, _) = response.into_parts();
+fn envelope(
+    response: Response,
+    error: &Error,
+    method: &Method,
+    context: &RequestContext,
+) -> Response {
+    let (mut parts, _) = response.into_parts();
     let json = Json(error.envelope(context.request_id())).into_response();
     let (json_parts, body) = json.into_parts();
-    let mut response = Response::from_parts(parts, body);
-    response.headers_mut().extend(json_parts.headers);
-    response.headers_mut().remove(header::CONTENT_LENGTH);
-    response
+    parts.headers.extend(json_parts.headers);
+    // The router has set the length of the body that this one replaces.
+    if let Some(length) = body.size_hint().exact() {
+        parts.headers.insert(header::CONTENT_LENGTH, length.into());
+    }
+    // A response to HEAD has the headers alone (RFC 9110, section 9.3.2).
+    let body = if method == Method::HEAD { Body::empty() } else { body };
+    Response::from_parts(parts, body)
 }
 
 /// Counts the refusals that are the same for every route. Other errors are counted by their route.

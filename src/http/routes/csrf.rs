@@ -40,6 +40,8 @@ use crate::{
     },
 };
 
+pub(in crate::http) const PATHS: [&str; 2] = ["/api/auth/csrf", "/api/auth/csrf/"];
+
 /// A CSRF token.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]

@@ -6,9 +6,9 @@
 //! 2. A connection without a request in flight is closed after `GATEWAY_HEADER_TIMEOUT`.
 //! 3. At shutdown, requests in flight are served to their end.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
-use axum::{Router, body::Body, extract::Request};
+use axum::{body::Body, extract::Request, response::Response};
 use hyper::{body::Incoming, server::conn::http2, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
@@ -56,7 +56,10 @@ pub(super) fn builder(limits: &Limits) -> http2::Builder<TokioExecutor> {
 pub(super) async fn serve(
     http: &http2::Builder<TokioExecutor>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    app: Router,
+    app: impl Service<Request, Response = Response, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + 'static,
     peer: PeerAddress,
     idle_timeout: Duration,
     shutdown: &CancellationToken,
@@ -131,7 +134,7 @@ impl Drop for InFlight {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use axum::routing::get;
+    use axum::{Router, routing::get};
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
     use super::*;
