@@ -166,13 +166,15 @@ async fn logout(
         finished.record(app, context, contract, begun)
     };
     // Run the logout in a task of its own: a client that hangs up then stops neither the revocation nor its
-    // audit line, and does not free the place of its request.
-    let response = logouts.spawn(work.in_current_span()).await.unwrap_or_else(|_panicked| {
-        let error = Error::Internal;
-        Line::new(&panicked_context, contract, begun, Outcome::Failed, Some(&error))
-            .write(&metrics);
-        error.into_response()
-    });
+    // audit line, and does not free the place of its request. The future has kilobytes, and a task moves it several times,
+    // so it is boxed.
+    let response =
+        logouts.spawn(Box::pin(work).in_current_span()).await.unwrap_or_else(|_panicked| {
+            let error = Error::Internal;
+            Line::new(&panicked_context, contract, begun, Outcome::Failed, Some(&error))
+                .write(&metrics);
+            error.into_response()
+        });
     match destination {
         Some(destination) => form::see_other(response, &destination),
         None => response,
