@@ -66,14 +66,14 @@ pub(crate) async fn run(
     connections: Arc<Semaphore>,
     shutdown: CancellationToken,
 ) -> TaskTracker {
-    let server = Server {
+    let server = Arc::new(Server {
         http1: http1(limits),
         http2: http2::builder(limits),
         client_timeout: limits.header_timeout,
         max_head_octets: limits.header_bytes,
         app,
         shutdown,
-    };
+    });
     let open = TaskTracker::new();
     {
         let mut accepting = pin!(async {
@@ -122,8 +122,7 @@ fn http1(limits: &Limits) -> http1::Builder {
     http
 }
 
-/// The settings and the routes that each connection of a listener needs.
-#[derive(Clone)]
+/// The settings and the routes that all connections of a listener share.
 struct Server {
     http1: http1::Builder,
     http2: hyper::server::conn::http2::Builder<TokioExecutor>,
@@ -135,7 +134,7 @@ struct Server {
 }
 
 impl Server {
-    async fn serve(self, (stream, peer): (Stream, PeerAddress)) {
+    async fn serve(&self, (stream, peer): (Stream, PeerAddress)) {
         // hyper itself would wait for ever for a client that does not read.
         let mut stream = TimeoutWriter::new(stream);
         stream.set_timeout(Some(self.client_timeout));
@@ -148,7 +147,10 @@ impl Server {
             Ok(Ok(Some((Protocol::Http1, stream)))) => self.serve_http1(stream, peer).await,
             Ok(Ok(Some((Protocol::Http2, stream)))) => {
                 let Self { http2, app, client_timeout, shutdown, .. } = self;
-                http2::serve(&http2, stream, app, peer, client_timeout, &shutdown).await
+                let serving =
+                    http2::serve(http2, stream, app.clone(), peer, *client_timeout, shutdown);
+                // Boxed, so that a connection of HTTP/1.1 does not hold memory for this larger future.
+                Box::pin(serving).await
             }
             Ok(Err(cause)) => {
                 tracing::debug!(%cause, client = %peer.ip(), "a connection broke before its first request");
@@ -163,14 +165,14 @@ impl Server {
     }
 
     async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin>(
-        self,
+        &self,
         stream: Rewound<S>,
         peer: PeerAddress,
     ) -> hyper::Result<()> {
         let stream = BoundedRequests::new(stream, self.max_head_octets);
         let has_request = Arc::new(AtomicBool::new(false));
         let service = {
-            let (app, has_request) = (self.app, has_request.clone());
+            let (app, has_request) = (self.app.clone(), has_request.clone());
             service_fn(move |request: Request<Incoming>| {
                 has_request.store(true, Ordering::Relaxed);
                 let mut request = request.map(Body::new);
