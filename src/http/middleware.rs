@@ -35,8 +35,8 @@ use super::{
 };
 use crate::telemetry::traces;
 
-/// The response to `request`. `route` is the path of the public listener's route that serves it, if it has a trace span:
-/// health checks, metrics and documents have none.
+/// The response to `request`. `route` is the route of the public listener that serves it, if it has a trace span: health
+/// checks, metrics and documents have none.
 pub(super) async fn standard(
     app: &AppState,
     router: Router,
@@ -80,7 +80,8 @@ pub(super) async fn standard(
 
 /// The response of the router; a 500 if the handler panics.
 async fn call(mut router: Router, request: Request) -> Response {
-    let response = AssertUnwindSafe(router.call(request)).catch_unwind().await;
+    let response = async move { router.call(request).await };
+    let response = AssertUnwindSafe(response).catch_unwind().await;
     response.map_or_else(|_panic| Error::Internal.into_response(), |Ok(response)| response)
 }
 

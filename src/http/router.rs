@@ -31,6 +31,8 @@ use crate::csrf::origin::SEC_FETCH_SITE;
 const EXPOSED_HEADERS: [HeaderName; 4] =
     [X_LOGOUT_OUTCOME, X_LOGOUT_COOKIES_LEFT, X_REQUEST_ID, header::RETRY_AFTER];
 
+const BELOW_VERIFY: &str = "/api/auth/verify/{*path}";
+
 /// The routes of one listener, within the standard layer. That layer is around the router and not one of the router's
 /// layers: axum boxes each of those for each route, and clones it for each request.
 #[derive(Clone, Debug)]
@@ -62,9 +64,11 @@ impl Service<Request> for Routes {
 pub fn public(app: Arc<AppState>, pages: Router) -> Routes {
     let browser = browser_routes().with_state(app.clone());
     let browser = with_cors(browser, &app.config.csrf.allowed_origins);
-    let verify = verify::PATHS
-        .into_iter()
-        .fold(Router::new(), |routes, path| routes.route(path, any(verify::verify)))
+    let verify = Router::new()
+        .route("/api/auth/verify", any(verify::verify))
+        // Envoy appends the path of the request that it wants authorized.
+        .route("/api/auth/verify/", any(verify::verify))
+        .route(BELOW_VERIFY, any(verify::verify))
         .with_state(app.clone());
     let documents = docs::router(); // /openapi.json and /docs
     let routes = browser
@@ -104,18 +108,17 @@ fn browser_routes() -> Router<Arc<AppState>> {
         .route("/api/v1/auth/logout/", post(logout::rest))
         .route("/logout", post(logout::session_api))
         .route("/logout/", post(logout::session_api))
-        .route(csrf::PATHS[0], get(csrf::csrf))
-        .route(csrf::PATHS[1], get(csrf::csrf))
+        .route("/api/auth/csrf", get(csrf::csrf))
+        .route("/api/auth/csrf/", get(csrf::csrf))
 }
 
-/// The route that serves a path for browsers, apps and proxies. `None` for health checks, metrics, documents and paths
-/// that do not exist.
-fn route_of_clients(path: &str) -> Option<&'static str> {
-    let [_, _, below] = verify::PATHS;
-    let mut exact = logout::PATHS.into_iter().chain(verify::PATHS).chain(csrf::PATHS);
-    exact
-        .find(|route| *route == path)
-        .or_else(|| path.starts_with("/api/auth/verify/").then_some(below))
+/// The route that serves a path for browsers, apps and proxies, as its trace span names it. `None` for health checks,
+/// documents and paths that do not exist, which have no span.
+#[must_use]
+pub fn route_of_clients(path: &str) -> Option<&'static str> {
+    let others = ["/api/auth/csrf", "/api/auth/csrf/", "/api/auth/verify", "/api/auth/verify/"];
+    let exact = others.into_iter().chain(logout::PATHS).find(|route| *route == path);
+    exact.or_else(|| path.starts_with("/api/auth/verify/").then_some(BELOW_VERIFY))
 }
 
 /// The routes that monitors call, on both listeners.

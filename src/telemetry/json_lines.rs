@@ -117,12 +117,8 @@ struct Escaped<'e, 'w>(&'e mut Writer<'w>);
 
 impl fmt::Write for Escaped<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        let must_be_escaped = |octet: &u8| *octet < b' ' || matches!(octet, b'"' | b'\\');
-        // Nearly no text has such an octet. Without an early exit the compiler uses vector instructions.
-        if !text.as_bytes().iter().fold(false, |found, octet| found | must_be_escaped(octet)) {
-            return self.0.write_str(text);
-        }
         let mut rest = text;
+        let must_be_escaped = |octet: &u8| *octet < b' ' || matches!(octet, b'"' | b'\\');
         while let Some(at) = rest.as_bytes().iter().position(must_be_escaped) {
             let (plain, escaped) = rest.split_at(at);
             self.0.write_str(plain)?;

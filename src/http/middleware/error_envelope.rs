@@ -48,6 +48,7 @@ fn envelope(
     let (json_parts, body) = json.into_parts();
     parts.headers.extend(json_parts.headers);
     // The router has set the length of the body that this one replaces.
+    parts.headers.remove(header::CONTENT_LENGTH);
     if let Some(length) = body.size_hint().exact() {
         parts.headers.insert(header::CONTENT_LENGTH, length.into());
     }

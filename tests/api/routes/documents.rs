@@ -94,6 +94,24 @@ fn routed_paths(config: Config) -> BTreeSet<String> {
     entries.map(|(_, path)| format!("/{}", path.split('"').next().unwrap())).collect()
 }
 
+#[test]
+fn every_route_of_clients_is_traced_by_its_own_name() {
+    let setup = Setup::new().flag("supabase-url", "http://127.0.0.1:9");
+    for path in routed_paths(setup.config()) {
+        let is_for_clients = path.starts_with("/api/") || path.starts_with("/logout");
+        let expected = is_for_clients.then_some(path.as_str());
+        assert_eq!(router::route_of_clients(&path), expected, "{path}");
+    }
+    for (path, route) in [
+        ("/api/auth/verify/a/b", Some("/api/auth/verify/{*path}")),
+        ("/api/auth/verifyx", None),
+        ("/api/auth/logout/x", None),
+        ("/logoutx", None),
+    ] {
+        assert_eq!(router::route_of_clients(path), route, "{path}");
+    }
+}
+
 #[tokio::test]
 async fn the_openapi_document_has_exactly_the_routes_of_the_router() {
     let app = TestApp::new().await;
