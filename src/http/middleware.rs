@@ -35,8 +35,8 @@ use super::{
 };
 use crate::telemetry::traces;
 
-/// The response to `request`. `route` is the route of the public listener that serves it, if it has a trace span: health
-/// checks, metrics and documents have none.
+/// The response to `request`. `route` is the route of the public listener that serves it, if that route has trace spans:
+/// health checks, metrics and documents have none.
 pub(super) async fn standard(
     app: &AppState,
     router: Router,

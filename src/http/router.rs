@@ -39,6 +39,7 @@ const BELOW_VERIFY: &str = "/api/auth/verify/{*path}";
 pub struct Routes {
     router: Router,
     app: Arc<AppState>,
+    /// Whether browsers, apps and proxies call these routes, so that their requests have trace spans.
     is_public: bool,
 }
 
@@ -53,8 +54,7 @@ impl Service<Request> for Routes {
 
     fn call(&mut self, request: Request) -> Self::Future {
         let Self { router, app, is_public } = self.clone();
-        let path = Some(request.uri().path()).filter(|_| is_public);
-        let route = path.and_then(route_of_clients);
+        let route = if is_public { route_of_clients(request.uri().path()) } else { None };
         Box::pin(async move { Ok(middleware::standard(&app, router, route, request).await) })
     }
 }

@@ -21,10 +21,10 @@ use base64::engine::GeneralPurpose as Decoder;
 
 static OF_TOKENS: LazyLock<Decoder> = LazyLock::new(|| decoder(NO_PAD));
 
-static OF_COOKIES: LazyLock<Decoder> = LazyLock::new(|| decoder(AS_THE_LIBRARY));
+static OF_COOKIES: LazyLock<Decoder> = LazyLock::new(|| decoder(AS_SUPABASE_SSR));
 
 /// Decodes as @supabase/ssr does: padding may be missing, and trailing bits are ignored.
-const AS_THE_LIBRARY: GeneralPurposeConfig = PAD_INDIFFERENT.with_decode_allow_trailing_bits(true);
+const AS_SUPABASE_SSR: GeneralPurposeConfig = PAD_INDIFFERENT.with_decode_allow_trailing_bits(true);
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 fn decoder(config: GeneralPurposeConfig) -> Decoder {
@@ -76,7 +76,7 @@ mod tests {
                     text[at] = octet;
                 }
             }
-            prop_assert_eq!(decode_cookie(&text), one_by_one(AS_THE_LIBRARY).decode(&text));
+            prop_assert_eq!(decode_cookie(&text), one_by_one(AS_SUPABASE_SSR).decode(&text));
             if let Ok(text) = std::str::from_utf8(&text) {
                 prop_assert_eq!(decode_token_part(text), one_by_one(NO_PAD).decode(text));
             }

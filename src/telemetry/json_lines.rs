@@ -1,8 +1,7 @@
 //! Writes a log event as a line of JSON, straight into the line's buffer.
 //!
 //! The lines are those of `tracing_subscriber::fmt::format::Json` with flattened fields: `timestamp`, `level`, the fields
-//! of the event, `target`. That formatter takes twice as many instructions: 15,000 more for the audit line, 6 % of a
-//! logout.
+//! of the event, `target`. That formatter takes twice as many instructions: 15,000 more for the audit line.
 
 use std::fmt::{self, Debug, Write as _};
 

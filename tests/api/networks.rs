@@ -3,11 +3,13 @@
 use std::{
     process::Command,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional},
     net::{TcpListener, TcpStream},
+    time::timeout,
 };
 
 use crate::harness::{
@@ -69,6 +71,34 @@ async fn a_browser_logs_out_by_http2_with_its_cookies_in_several_fields_and_a_fo
         }
         assert_eq!(app.is_alive(&tokens), !is_own);
     }
+}
+
+/// HTTP/1.1 has a rule of its own for HEAD in hyper; HTTP/2 sends what the gateway responds.
+#[tokio::test]
+async fn an_error_in_response_to_head_by_http2_is_a_head_alone() {
+    const HEADERS: u8 = 1;
+    const END_STREAM: u8 = 1;
+    let app = TestApp::new().await;
+    let mut stream = TcpStream::connect(app.address).await.unwrap();
+    // The preface, SETTINGS, and HEADERS of stream 1 with `HEAD /` at the host `a` (RFC 7541, appendix A).
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.unwrap();
+    stream.write_all(b"\0\0\x0b\x01\x05\0\0\0\x01\x42\x04HEAD\x86\x84\x41\x01a").await.unwrap();
+    let response = async {
+        loop {
+            let mut head = [0; 9];
+            stream.read_exact(&mut head).await.unwrap();
+            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+            let mut payload = vec![0; length as usize];
+            stream.read_exact(&mut payload).await.unwrap();
+            if head[3] == HEADERS {
+                return (head[4], payload);
+            }
+        }
+    };
+    let (flags, fields) = timeout(Duration::from_secs(20), response).await.unwrap();
+    // Index 13 of the static table is `:status: 404`.
+    assert_eq!(fields.first(), Some(&(0x80 | 13)));
+    assert_eq!(flags & END_STREAM, END_STREAM, "a body follows");
 }
 
 /// `GATEWAY_MAX_HEADER_BYTES` must also limit the heads of HTTP/2.

@@ -40,8 +40,8 @@ pub(super) async fn keep_fetching(app: &AppState) {
     join!(app.jwks.keep_fetching(fetch), retry_issuer(app, &issuer_failed, &issuer_fetched));
 }
 
-/// Fetches the issuer alone after a fetch has failed, until GoTrue answers this or another fetch. Meanwhile the gateway accepts the
-/// issuer of GoTrue's last answer. Logs one warning for each time that a fetch has failed.
+/// Fetches the issuer alone after a fetch has failed, until GoTrue answers this or another fetch. Meanwhile the gateway
+/// accepts the issuer of GoTrue's last answer. Logs one warning for each time that a fetch has failed.
 async fn retry_issuer(app: &AppState, failed: &Notify, fetched: &Notify) {
     let pauses = ExponentialBuilder::default()
         .with_min_delay(FIRST_RETRY)

@@ -37,8 +37,8 @@ pub(crate) fn claimed_project(token: &str, rules: &Rules) -> ClaimedProject {
     }
 }
 
-/// Reads the claims as [`object`](super::unique_names::object) does: text that is not UTF-8 is no JSON, and the values of
-/// other claims may be anything that the parser can skip.
+/// Reads the claims as [`object`](super::unique_names::object) does: text that is not UTF-8 is no JSON, and the values
+/// of other claims may be anything that the parser can skip.
 fn claims(payload: &str) -> Option<ProjectClaims> {
     let bytes = decode_token_part(payload).ok()?;
     serde_json::from_str(std::str::from_utf8(&bytes).ok()?).ok()
@@ -140,17 +140,15 @@ mod tests {
     #[case::many_levels(format!(r#""x":{}{}"#, "[".repeat(200), "]".repeat(200)))]
     #[case::the_same_session_again(format!(r#""session_id":"{SESSION}""#))]
     #[case::an_escaped_name(r#""\u0069ss":"us""#.to_owned())]
-    fn a_token_of_this_project_is_none_of_another_because_of_a_claim_that_the_gateway_does_not_read(
-        #[case] member: String,
-    ) {
+    fn an_unusual_claim_does_not_make_the_token_one_of_another_project(#[case] member: String) {
         assert_eq!(claimed_with(member.as_bytes()), ClaimedProject::This);
     }
 
     #[rstest]
     #[case::not_utf_8(b"\"x\":\"\xff\"")]
     #[case::not_json(b"\"x\":")]
-    #[case::another_issuer_at_last(b"\"iss\":\"them\"")]
-    #[case::no_session_at_last(b"\"session_id\":null")]
+    #[case::a_second_issuer(b"\"iss\":\"them\"")]
+    #[case::a_second_session_id_that_is_null(b"\"session_id\":null")]
     fn a_text_without_claims_of_this_project_is_of_another(#[case] member: &[u8]) {
         assert_eq!(claimed_with(member), ClaimedProject::Other);
     }
